@@ -37,7 +37,7 @@ from machine import machine
 
 from datasette_nanogpt.training.flops import flops_per_token
 from datasette_nanogpt.training.memory import CUDA_BYTES, Workload, estimate_memory
-from datasette_nanogpt.training.plan import SIZES, make_config
+from datasette_nanogpt.training.sizes import SIZES, make_config
 
 VOCABULARY, BLOCK = 4096, 1024
 COMMAND_SECONDS = 60  # that the command of a whole run takes beside its minutes, roughly

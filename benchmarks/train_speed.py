@@ -19,7 +19,7 @@ import time
 from machine import machine
 
 from datasette_nanogpt.training.flops import flops_per_token
-from datasette_nanogpt.training.plan import SIZES, make_config
+from datasette_nanogpt.training.sizes import SIZES, make_config
 
 VOCABULARY, BLOCK = 4096, 1024
 

@@ -12,12 +12,14 @@ from conftest import TEXTS
 from datasette_nanogpt.cli import train_command
 from datasette_nanogpt.training import available_memory as available
 from datasette_nanogpt.training import memory
+from datasette_nanogpt.training.budget import Budget
 from datasette_nanogpt.training.check import check
 from datasette_nanogpt.training.distributed import SINGLE_PROCESS
 from datasette_nanogpt.training.failures import explain
 from datasette_nanogpt.training.memory import Workload, estimate_memory, memory_problem
 from datasette_nanogpt.training.options import TrainOptions, validate
-from datasette_nanogpt.training.plan import SIZES, Budget, choose_plan, make_config
+from datasette_nanogpt.training.plan import choose_plan
+from datasette_nanogpt.training.sizes import SIZES, make_config
 from datasette_nanogpt.training.train import train_table
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import InvalidOptions

@@ -20,7 +20,7 @@ from datasette_nanogpt.training.options import (
     typed_command,
     validate,
 )
-from datasette_nanogpt.training.plan import SIZES
+from datasette_nanogpt.training.sizes import SIZES
 from llm_nanogpt.errors import Problem
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from datasette_nanogpt.data.prepare import choose_vocab_size
 from datasette_nanogpt.training import measure
+from datasette_nanogpt.training.budget import DEFAULT_FLOPS, GPU_WINDOWS, Budget, machine_speed
 from datasette_nanogpt.training.flops import (
     flops_per_token,
     work_of_teaching,
@@ -14,17 +15,7 @@ from datasette_nanogpt.training.flops import (
 )
 from datasette_nanogpt.training.memory import Workload, estimate_memory, process_bytes
 from datasette_nanogpt.training.options import TrainOptions
-from datasette_nanogpt.training.plan import (
-    DEFAULT_FLOPS,
-    GPU_WINDOWS,
-    LONG_TEXT,
-    SIZES,
-    Budget,
-    choose_plan,
-    choose_rates,
-    machine_speed,
-    make_config,
-)
+from datasette_nanogpt.training.plan import LONG_TEXT, choose_plan
 from datasette_nanogpt.training.population import (
     DECAY_PER_EPOCH,
     DELAY,
@@ -48,7 +39,9 @@ from datasette_nanogpt.training.population import (
     without,
     works,
 )
+from datasette_nanogpt.training.rates import choose_rates
 from datasette_nanogpt.training.recipe import resolve
+from datasette_nanogpt.training.sizes import SIZES, make_config
 from llm_nanogpt.errors import NanogptError
 
 TINY, BLOG, LARGE = 10_000, 900_000, 300_000_000  # tokens

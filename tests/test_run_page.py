@@ -27,7 +27,8 @@ from datasette_nanogpt.training import memory
 from datasette_nanogpt.training.busy_machine import slower_than
 from datasette_nanogpt.training.enough_text import too_little_text
 from datasette_nanogpt.training.options import TrainOptions
-from datasette_nanogpt.training.plan import make_config, plan_text
+from datasette_nanogpt.training.plan import plan_text
+from datasette_nanogpt.training.sizes import make_config
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import write_state
 from datasette_nanogpt.training.verdict import WITH_FAULTS

@@ -10,12 +10,12 @@ import torch
 from conftest import TEXTS, tiny_config
 
 from datasette_nanogpt.events import Evaluation, Finished, Note, Position, Prepared, Step
-from datasette_nanogpt.training import flops, measure, plan, population, stages, trainer
+from datasette_nanogpt.training import flops, measure, population, stages, trainer
 from datasette_nanogpt.training.distributed import SINGLE_PROCESS
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
-from datasette_nanogpt.training.plan import SIZES
 from datasette_nanogpt.training.recipe import Settings, Stage
+from datasette_nanogpt.training.sizes import SIZES, make_config
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import read_state, read_teacher
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
@@ -161,7 +161,7 @@ def test_where_there_is_time_left_one_more_model_follows(options, home, monkeypa
     options = replace(options, size="s")
     prepared = next(e for e in train_table(replace(options, max_iters=1)) if isinstance(e, Prepared))
     tokens = prepared.corpus["train_tokens"]
-    config = plan.make_config("s", 300, {"block_size": 16})
+    config = make_config("s", 300, {"block_size": 16})
     readings = population.MAX_EPOCHS * tokens / 1024 * flops.work_per_step(config, 1024)
     monkeypatch.setattr(measure, "training_flops", lambda *_: 1.3 * readings / 54)  # too slow for a teacher
     events = list(train_table(replace(options, name="fast")))
@@ -180,7 +180,7 @@ def test_where_there_is_time_left_one_more_model_follows(options, home, monkeypa
 @pytest.mark.parametrize("improved", [False, True])
 def test_students_follow_as_long_as_one_of_them_is_better(improved):
     """The first model of a size may be worse than the small ones before it."""
-    s, m = (plan.make_config(size, 300, {"block_size": 64}) for size in ("s", "m"))
+    s, m = (make_config(size, 300, {"block_size": 64}) for size in ("s", "m"))
     settings = Settings(8, 0.01, 0.1, 2, 0.5, 0.0, 0, "cpu", False, False, minutes=600.0, max_iters=40)
     second = replace(settings, stage=1, generation=1, teachers=(0,), max_iters=80)
     third = replace(settings, stage=2, generation=2, teachers=(1,), max_iters=200)
@@ -218,7 +218,7 @@ def test_why_no_other_model_follows():
 @pytest.mark.parametrize(("device", "left_out"), [("cpu", 2), ("cuda", 0)])
 def test_on_a_gpu_the_small_first_model_does_not_say_how_fast_the_others_are(monkeypatch, device, left_out):
     """Its steps take as long as theirs there, nearly all of it for launching."""
-    s, m = (plan.make_config(size, 300, {"block_size": 64}) for size in ("s", "m"))
+    s, m = (make_config(size, 300, {"block_size": 64}) for size in ("s", "m"))
     settings = Settings(8, 0.01, 0.1, 2, 0.5, 0.0, 0, device, False, False, minutes=10.0, max_iters=40)
     members = population.chain([s, m, m, m])
     run = [

@@ -22,7 +22,7 @@ from datasette_nanogpt.training import final_figures
 from datasette_nanogpt.training.next_step import Limits, bigger_model_fits, next_step
 from datasette_nanogpt.training.odd_samples import Oddity, Sample, find_odd
 from datasette_nanogpt.training.options import TrainOptions, as_command
-from datasette_nanogpt.training.plan import make_config
+from datasette_nanogpt.training.sizes import make_config
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.verdict import (
     Fall,

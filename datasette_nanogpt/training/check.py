@@ -25,10 +25,10 @@ from ..data.corpus import Corpus, is_same_database, is_url, location, open_corpu
 from ..data.field_values import texts_among_values
 from ..data.sqlite import list_names
 from ..formatting import duration
+from .budget import DEFAULT_MINUTES
 from .distributed import rank_and_size
 from .memory import check_address_space
 from .options import TrainOptions, problems_of, typed_command, typed_flags
-from .plan import DEFAULT_MINUTES
 from .train_state import read_position
 
 P = ParamSpec("P")

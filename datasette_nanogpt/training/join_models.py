@@ -30,8 +30,7 @@ from ..events import BestWeights, Busy
 from .available_memory import available_memory
 from .distributed import SINGLE_PROCESS
 from .evaluate import estimate_loss_unless
-from .joined_size import joined_config, most_joined
-from .plan import may_join
+from .joined_size import joined_config, may_join, most_joined
 from .population import alike
 from .recipe import Stage
 from .train_state import read_teacher

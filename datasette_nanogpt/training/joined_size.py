@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from llm_nanogpt.config import GPTConfig
+
+from .sizes import size_is_given
 
 MOST_JOINED = 3  # models; each makes the matrices wider, and brings less than the one before
 # The largest joined model: one of 28M parameters still writes a token in 5 ms on two cores (LOG.md, "Beside a
@@ -29,3 +33,9 @@ def most_joined(config: GPTConfig, parameters: float = math.inf) -> int:
     most = min(MOST_PARAMETERS, parameters)
     sizes = range(2, MOST_JOINED + 1) if config.arch == "qwen3" and not config.tied else ()
     return max((size for size in sizes if joined_config(config, size).parameters <= most), default=1)
+
+
+def may_join(given: Mapping[str, Any]) -> bool:
+    """Whether a run with the options `given` may end with its last models joined into one, which is bigger:
+    not where their size was set by hand."""
+    return not (size_is_given(given) or given.get("max_parameters"))

@@ -12,12 +12,13 @@ from torch import Tensor
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.gpt_torch import build
 
+from .budget import GPU_WINDOWS
 from .cuda_graph import TIMES_BEFORE, Captured
 from .distillation import KEPT
 from .flops import work_per_step
 from .on_device import autocast, kept_random_state, synchronize
 from .optim import Optimizer, configure_optimizers, use_bf16, use_tensor_rates
-from .plan import GPU_WINDOWS, make_config
+from .sizes import make_config
 
 # A run of at least 10 s tries bfloat16, which takes about a second, two at most (LOG.md, "Runs of seconds").
 SHORT_SECONDS = 10.0

@@ -22,9 +22,9 @@ from llm_nanogpt.tokenizer import Tokenizer
 from ..data.prepare import link
 from ..events import BestWeights, Evaluation, TrainState
 from ..formatting import utc_now
+from .joined_size import may_join
 from .model_card import model_card
 from .open_files import OpenFiles
-from .plan import may_join
 from .population import GROUP, alike
 from .recipe import Stage
 from .train_state import drop_teachers, write_state, write_teacher

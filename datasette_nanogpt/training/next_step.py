@@ -13,8 +13,10 @@ from ..data.corpus import is_url
 from ..data.open_source import open_source
 from ..data.sqlite import connect, database_path
 from ..data.tables import user_tables
+from .budget import DEFAULT_MINUTES, Budget
 from .options import as_command
-from .plan import DEFAULT_MINUTES, SHAPE, Budget, choose_plan, size_is_given
+from .plan import choose_plan
+from .sizes import SHAPE, size_is_given
 
 WORTH_ADDING = 0.2  # another table is suggested if it has this fraction of the text's bytes
 SECONDS = 2.0  # how long to look for one

@@ -29,7 +29,8 @@ from ..registry.runs import settings_of
 from .available_memory import likely_device
 from .distributed import rank_and_size
 from .memory import Workload, memory_problem
-from .plan import HEAD_WIDTH, plan_text
+from .plan import plan_text
+from .sizes import HEAD_WIDTH
 
 OF_ROWS = ("sql", "where", "title", "body", "template", "group_by", "order_by", "text", "resume")
 NOT_IN_FILES = ("token", "max_parameters")  # a secret, and a limit of the server rather than of the run

@@ -16,8 +16,9 @@ from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import InvalidOptions, Problem
 
 from ..data.prepare import choose_vocab_size
-from .flops import launch_work, work_per_step
-from .joined_size import most_joined
+from .budget import DEFAULT_MINUTES, SCORING_FRACTION, STEP_TOKENS, Budget, machine_speed
+from .flops import work_per_step
+from .joined_size import may_join, most_joined
 from .memory import estimate_memory
 from .plan_reasons import describe_budget, describe_choice, describe_members
 from .population import (
@@ -32,11 +33,9 @@ from .population import (
     workloads,
     works,
 )
+from .rates import choose_rates, choose_warmup
+from .sizes import SHAPE, SIZES, make_config, size_is_given
 
-DEFAULT_MINUTES = 10.0
-# Layers and width of each size; heads are 64 wide ("Size").
-HEAD_WIDTH = 64  # of a head, where only the width or the number of heads is given
-SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384), "xl": (6, 512)}
 # A size is chosen if there is time for this many epochs of the text, or for MIN_TOKENS: with less, a smaller
 # size learns more in the same time ("The planner's grid"; xs and s: "Runs of seconds"). Those of l and xl are
 # guesses.
@@ -45,12 +44,8 @@ MIN_TOKENS = {"xs": 0.0, "s": 0.125e6, "m": 2.8e6, "l": 17e6, "xl": 100e6}
 # The size of the small models that come first in a chain, by the size of the last one. The last size itself
 # follows as often as there is time for it ("A model that teaches the next").
 TEACHERS = {"xs": "xs", "s": "s", "m": "s", "l": "s", "xl": "m"}
-SCORING_FRACTION = 0.08  # the part of a run of several models that scores take ("Ten minutes by default")
-# FLOPs of flops.work_per_step a second where the machine was not measured: two cores ("Runs of seconds").
-DEFAULT_FLOPS = 100e9
-# Tokens in a step; a short text gets half as many, as more steps are worth more than longer ones. A short
-# text has at most SHORT_TEXT tokens.
-STEP_TOKENS = 1024
+# A text of at most SHORT_TEXT tokens gets steps of half as many tokens, as more steps are worth more there
+# than longer ones.
 SHORT_TEXT = 100_000
 # The tokens that a text must have for a size: in shorter ones m with teachers does better than l ("The
 # planner's grid" and "A model that teaches the next"), and on 650,000 tokens xl, with and without dropout, no
@@ -59,7 +54,6 @@ MIN_TEXT = {"l": SHORT_TEXT, "xl": 1_500_000}
 # On a GPU the steps of a text of LONG_TEXT tokens or more are made bigger, as long as a model keeps this many
 # of them. Guesses, not measured.
 FEWEST_STEPS, LONG_TEXT = 2000, 5_000_000
-GPU_WINDOWS = 16  # in a step: with as many the speed of a GPU is measured, beside steps of one window
 # A small model comes first in a chain if its steps take at most this fraction of the time of the last
 # model's: 0.33 for s before m on a CPU. On an H200 it was 0.6, as launching kernels takes most of the time
 # (LOG.md, "On an H200"), and the bigger model teaches better. A guess.
@@ -68,36 +62,14 @@ CLEARLY_FASTER = 0.4
 # planner's grid").
 CONTEXTS = (1024, 512, 256, 64)
 MIN_WINDOWS = 50
-# Steps of warmup, and the number of steps below which a run does better without reaching its full rate ("The
-# planner's grid").
-WARMUP_STEPS, FEW_STEPS = 20, 16
 # Assumptions about a text that is not tokenized yet: bytes per token of a vocabulary trained on it, and the
 # number of different characters.
 BYTES_PER_TOKEN, CHARACTERS = 3, 100
-
-# Learning rates of a text that is read at most once, and of one that is read more often (choose_rates).
-RATES = (0.02, 0.01)
 
 # At least SEVERAL models of this size are better than fewer of a bigger size: two students, one after the
 # other, make a model 7% better, and l is only 1% better than m ("A population"). This holds for short texts,
 # those whose size MIN_EPOCHS decides.
 SMALLEST_OF_MANY, SEVERAL = "m", 3
-
-SHAPE = ("arch", "n_layer", "n_head", "n_embd", "block_size")
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a run may take: `minutes` or `steps`, or whichever is over first."""
-
-    minutes: float | None
-    steps: int | None = None
-    flops: float | None = None  # flops.work_per_step that all processes do in a second; None: not measured
-    flops_of_many: float | None = None  # the same in steps of GPU_WINDOWS windows, not of one; None: as many
-    processes: int = 1  # each gets the same number of windows in a step
-    memory: float | None = None  # bytes that each process may take; None: not known
-    device: str = "cpu"  # whose memory that is
-    largest_step: int = 0  # tokens that a step may have, if the text has enough; 0: STEP_TOKENS, as on a CPU
 
 
 @dataclass(frozen=True)
@@ -210,45 +182,7 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
         allowed = _allowed_sizes(given, shape, vocab_size, run)
         sizes = {k: c for k, c in allowed.items() if c.parameters >= allowed[smallest].parameters}
     small = {name: make_config(TEACHERS[name], vocab_size, shape) for name in sizes}
-    return _plan_enough(run, size, sizes, small, why, may_join(given))
-
-
-def _choose_steps(run: _Run, given: Mapping[str, Any], config: GPTConfig) -> _Run:
-    """The run with steps of up to `largest_step` tokens, if the text is long and enough steps remain."""
-    budget = run.budget
-    if given.get("batch_size") or budget.steps or run.tokens < LONG_TEXT:
-        return run
-    student = Member(config, MAX_EPOCHS, teachers=(0,), dropout=WIDE_DROPOUT)
-    while 2 * run.step_tokens <= budget.largest_step:
-        bigger = replace(run, batch_size=2 * run.batch_size)
-        read = min(bigger.tokens_seen(config), MAX_EPOCHS * run.tokens)
-        if read < FEWEST_STEPS * bigger.step_tokens or not bigger.fits([Member(config, MAX_EPOCHS), student]):
-            break
-        run = bigger
-    return run
-
-
-def plan_text(given: Mapping[str, Any], n_bytes: int, flops: float | None = None) -> Plan:
-    """The plan for a text of `n_bytes` bytes that was not tokenized yet, with the options `given`."""
-    vocabularies = {"char": CHARACTERS, "gpt2": 50_257}
-    tokenizer = given.get("tokenizer") or "bpe"
-    vocab_size = vocabularies.get(tokenizer) or given.get("vocab_size") or choose_vocab_size(n_bytes)
-    tokens = max(1, n_bytes if tokenizer == "char" else n_bytes // BYTES_PER_TOKEN)
-    steps = given.get("max_iters")
-    minutes = given.get("minutes") or (None if steps else DEFAULT_MINUTES)
-    return choose_plan(given, tokens, vocab_size, Budget(minutes, steps, flops))
-
-
-def machine_speed(budget: Budget, vocab_size: int) -> tuple[float, float]:
-    """The FLOP/s of the machine beside launching steps, and the FLOPs that it could do while the kernels of a
-    layer are launched: 0 where steps were measured with one window only, as on a CPU."""
-    flops = budget.flops or DEFAULT_FLOPS
-    if not budget.flops_of_many:
-        return flops, 0.0
-    measured = make_config("m", vocab_size, {"block_size": STEP_TOKENS})  # as measure.training_flops does
-    few, many = (STEP_TOKENS, flops), (GPU_WINDOWS * STEP_TOKENS, budget.flops_of_many)
-    flops, launch = launch_work(measured, few, many)
-    return flops, launch * budget.processes  # which all launch every step, while each computes its part
+    return _plan_several(run, size, sizes, small, why, may_join(given))
 
 
 def _choose_batch(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: Budget) -> _Run:
@@ -300,7 +234,22 @@ def _allowed_sizes(
     } or {"xs": configs["xs"]}
 
 
-def _plan_enough(
+def _choose_steps(run: _Run, given: Mapping[str, Any], config: GPTConfig) -> _Run:
+    """The run with steps of up to `largest_step` tokens, if the text is long and enough steps remain."""
+    budget = run.budget
+    if given.get("batch_size") or budget.steps or run.tokens < LONG_TEXT:
+        return run
+    student = Member(config, MAX_EPOCHS, teachers=(0,), dropout=WIDE_DROPOUT)
+    while 2 * run.step_tokens <= budget.largest_step:
+        bigger = replace(run, batch_size=2 * run.batch_size)
+        read = min(bigger.tokens_seen(config), MAX_EPOCHS * run.tokens)
+        if read < FEWEST_STEPS * bigger.step_tokens or not bigger.fits([Member(config, MAX_EPOCHS), student]):
+            break
+        run = bigger
+    return run
+
+
+def _plan_several(
     run: _Run,
     size: str,
     sizes: Mapping[str, GPTConfig],
@@ -308,9 +257,29 @@ def _plan_enough(
     why: str,
     joined: bool,
 ) -> Plan:
-    """The plan where there is more time than MAX_EPOCHS of `size` take: several models of the biggest of
-    `sizes` that there is time for, or else of the smallest, after `small` ones; or one model that ends
-    early."""
+    """The plan where there is more time than MAX_EPOCHS of `size` take: several models, chosen as
+    `_choose_members` does, or one that ends early."""
+    name, members, most = _choose_members(run, sizes, small, joined)
+    config = sizes[name]
+    if name != size:
+        why = f"{run.begin_reason(config)} there is time for several models of size {name}."
+    repeats = run.epoch(config) / run.tokens  # how often a short text is read in what counts as an epoch
+    enough = f"{MAX_EPOCHS * repeats:.0f} times"
+    if not members:
+        alone = Member(config, MAX_EPOCHS)
+        ends = f"The run ends after {enough}, as more would only memorize the text."
+        return run.plan(alone, steps_of(alone, run.tokens, run.step_tokens), f"{why} {ends}".lstrip())
+    described = describe_members(members, members[-1].epochs * repeats, most)
+    why = f"{why} Reading the text {enough} is enough, so {described}.".lstrip()
+    *before, last = _plan_members(run, members, why)
+    return replace(last, teachers=tuple(before), joined=most if most > 1 else 0)
+
+
+def _choose_members(
+    run: _Run, sizes: Mapping[str, GPTConfig], small: Mapping[str, GPTConfig], joined: bool
+) -> tuple[str, list[Member], int]:
+    """The models of a run: several of the biggest of `sizes` that there is time for, or else of the smallest,
+    after `small` ones. Also the name of that size, and how many of them may be `joined` into one."""
     text = run.tokens, run.step_tokens
     for name, config in reversed([*sizes.items()]):  # the last one is used below
         faster = run.step_seconds(small[name]) <= CLEARLY_FASTER * run.step_seconds(config)
@@ -318,22 +287,17 @@ def _plan_enough(
         most = most_joined(config) if joined and not run.launch else 1
         members = choose_members(config, first, text, run.work, run.launch, most > 1)
         members = members if run.fits(members) else []
+        of_last_size = sum(member.config == config for member in members)
         # Where they are joined, two groups of a smaller size are better than a chain of this one ("Groups").
         in_chain = bool(members) and members[0].config != config
-        several = 2 * GROUP if most > 1 and in_chain else SEVERAL
-        if sum(member.config == config for member in members) >= several:
+        if of_last_size >= (2 * GROUP if most > 1 and in_chain else SEVERAL):
             break
-    if name != size:
-        why = f"{run.begin_reason(config)} there is time for several models of size {name}."
-    reasons, repeats = [why] if why else [], run.epoch(config) / run.tokens
-    enough = f"{MAX_EPOCHS * repeats:.0f} times"
-    if not members:
-        reasons.append(f"The run ends after {enough}, as more would only memorize the text.")
-        alone = Member(config, MAX_EPOCHS)
-        return run.plan(alone, steps_of(alone, *text), " ".join(reasons))
-    most = min(most, sum(member.config == config for member in members))
-    described = describe_members(members, members[-1].epochs * repeats, most)
-    why = " ".join([*reasons, f"Reading the text {enough} is enough, so {described}."])
+    return name, members, min(most, of_last_size)
+
+
+def _plan_members(run: _Run, members: Sequence[Member], why: str) -> list[Plan]:
+    """How each of these models is trained; steps and fractions count from the start of the first one."""
+    text = run.tokens, run.step_tokens
     each_work, plans, steps, done = works(members, *text, run.launch), [], 0, 0.0
     for member, work in zip(members, each_work, strict=True):
         done += work
@@ -341,55 +305,17 @@ def _plan_enough(
         # The last model ends after all its epochs, too, should the machine become faster.
         steps += steps_of(member, *text, fewest_epochs=MAX_EPOCHS if member is members[-1] else 0.0)
         limit = (run.budget.minutes or math.inf) * min(1, DELAY * fraction)
-        plan = run.plan(member, steps, why)
-        plans.append(replace(plan, budget_fraction=fraction, minutes=limit))
-    last = replace(plans[-1], budget_fraction=1.0, minutes=run.budget.minutes)
-    return replace(last, teachers=tuple(plans[:-1]), joined=most if most > 1 else 0)
+        plans.append(replace(run.plan(member, steps, why), budget_fraction=fraction, minutes=limit))
+    plans[-1] = replace(plans[-1], budget_fraction=1.0, minutes=run.budget.minutes)
+    return plans
 
 
-def may_join(given: Mapping[str, Any]) -> bool:
-    """Whether a run with the options `given` may end with its last models joined into one, which is bigger:
-    not where their size was set by hand."""
-    return not (size_is_given(given) or given.get("max_parameters"))
-
-
-def size_is_given(given: Mapping[str, Any]) -> bool:
-    """Whether options set the size of the model, by its name or by layers and width."""
-    return bool(given.get("size") or (given.get("n_layer") and (given.get("n_head") or given.get("n_embd"))))
-
-
-def make_config(size: str, vocab_size: int, given: Mapping[str, Any]) -> GPTConfig:
-    """A model of that size, except for what is `given`: width and heads follow each other, 64 to 1."""
-    n_layer, width = SIZES[size]
-    n_head, n_embd = given.get("n_head"), given.get("n_embd")
-    n_embd = n_embd or (HEAD_WIDTH * n_head if n_head else width)
-    arch = given.get("arch") or "qwen3"
-    return GPTConfig(
-        vocab_size=vocab_size,
-        block_size=given["block_size"],
-        n_layer=given.get("n_layer") or n_layer,
-        n_head=n_head or max(1, n_embd // HEAD_WIDTH),
-        n_embd=n_embd,
-        arch=arch,
-        tied=arch == "gpt2",
-        # So large that some components turn slowly enough for distant tokens to be compared:
-        # init_induction.py, LOG.md, "What the runs above lacked: copying".
-        rope_theta=1e6,
-        norm_eps=1e-5 if arch == "gpt2" else 1e-6,
-    )
-
-
-def choose_warmup(steps: float) -> int:
-    """Steps of warmup for a model that is trained for `steps`: at most a tenth of them, or a short text would
-    reach its full rate too late. The shortest of all, of a few kB, do better without ever reaching it."""
-    return min(WARMUP_STEPS, int(steps / 10)) if steps >= FEW_STEPS else WARMUP_STEPS
-
-
-def choose_rates(epochs: float, epoch: float, step_tokens: int, decay: float) -> tuple[float, float]:
-    """Learning rate and weight decay, `decay` in an `epoch` of tokens. A text that is seen more than
-    once is memorized, unless the steps are shorter and the weights keep decaying, by the same fraction in
-    each epoch, however short the text. The rates are from LOG.md, "Readings and regularisation"; the
-    threshold is from "Runs of seconds"."""
-    if epochs <= 1:
-        return RATES[0], 0.0
-    return RATES[1], decay / RATES[1] * step_tokens / epoch
+def plan_text(given: Mapping[str, Any], n_bytes: int, flops: float | None = None) -> Plan:
+    """The plan for a text of `n_bytes` bytes that was not tokenized yet, with the options `given`."""
+    vocabularies = {"char": CHARACTERS, "gpt2": 50_257}
+    tokenizer = given.get("tokenizer") or "bpe"
+    vocab_size = vocabularies.get(tokenizer) or given.get("vocab_size") or choose_vocab_size(n_bytes)
+    tokens = max(1, n_bytes if tokenizer == "char" else n_bytes // BYTES_PER_TOKEN)
+    steps = given.get("max_iters")
+    minutes = given.get("minutes") or (None if steps else DEFAULT_MINUTES)
+    return choose_plan(given, tokens, vocab_size, Budget(minutes, steps, flops))

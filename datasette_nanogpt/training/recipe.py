@@ -10,19 +10,14 @@ from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import InvalidOptions
 
 from .available_memory import available_memory, resident_memory
+from .budget import DEFAULT_MINUTES, Budget
 from .distributed import rank_and_size
 from .memory import Workload, estimate_memory, memory_problem
 from .options import TrainOptions
-from .plan import (
-    DEFAULT_MINUTES,
-    RATES,
-    Budget,
-    Plan,
-    choose_plan,
-    choose_rates,
-    size_is_given,
-)
+from .plan import Plan, choose_plan
 from .population import MAX_EPOCHS, TEACHER_WEIGHTS, Member, epoch_tokens, workloads
+from .rates import RATES, choose_rates
+from .sizes import size_is_given
 
 # nanoGPT's train.py, as `--arch gpt2` has it: warmup, then a constant rate, and random windows.
 NANOGPT_RECIPE = {

@@ -17,6 +17,7 @@ from llm_nanogpt.tokenizer import Tokenizer
 from ..data.dataloader import Tokens, Windows
 from ..events import Busy, Position, TrainState
 from . import population
+from .budget import SCORING_FRACTION, Budget, machine_speed
 from .distributed import Command, ProcessGroup, leave_signals_to_rank_0
 from .evaluate import estimate_loss, sample_writer
 from .flops import work_per_token
@@ -25,7 +26,6 @@ from .init_induction import init_induction_heads
 from .measure import bf16_may_pay, flops_of_run
 from .members import train_member
 from .nodes import Courier, courier_of, files_of_stage
-from .plan import SCORING_FRACTION, Budget, machine_speed
 from .population import Member, leave_out, lengthen_last, one_more, steps_of, without
 from .process import training_begins
 from .recipe import Stage, as_members, student_settings

@@ -39,6 +39,7 @@ from .distributed import ProcessGroup
 from .evaluate import sample_writer
 from .final_figures import HeldOut, RunFacts, measure_figures, read_held_out
 from .join_models import models_to_join, score_joined
+from .joined_size import may_join
 from .log_events import log_event, note
 from .lr_schedule import Stop
 from .members import Crew, next_position, next_work
@@ -46,7 +47,6 @@ from .model_folder import ModelFolder, staging_folder
 from .nodes import Courier
 from .options import TrainOptions
 from .parts import Parts
-from .plan import may_join
 from .preparation import describe_plan, plan_models, prepare_text
 from .prompt import prompt_from, to_try
 from .recipe import check_stages

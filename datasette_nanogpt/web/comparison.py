@@ -12,9 +12,9 @@ from datasette.app import Datasette
 from ..registry.db import registry
 from ..registry.metrics import bits_of_documents
 from ..registry.runs import find_runs, plan_of, settings_of
-from ..training.plan import SIZES
 from ..training.replaced import score_on
 from ..training.run_before import described, held_out_alike
+from ..training.sizes import SIZES
 from ..training.verdict import FEW_DOCUMENTS, standard_error
 from . import forms
 from .permissions import Actor, Origin, origin_of_run, visible_models

@@ -18,15 +18,17 @@ from ..data.source import Selection
 from ..formatting import about_memory, in_minutes, text_size
 from ..registry.db import NoRegistryError, registry
 from ..training.available_memory import likely_device
+from ..training.budget import DEFAULT_FLOPS
 from ..training.busy_machine import FAR
 from ..training.enough_text import tokens_needed, too_little_text
 from ..training.expectation import HIGHEST, LITTLE_TEXT, LOWEST, example_of, expected_bits
 from ..training.flops import work_per_token
 from ..training.memory import Workload, estimate_memory
-from ..training.plan import DEFAULT_FLOPS, SIZES, Plan, make_config, plan_text, size_is_given
+from ..training.plan import Plan, plan_text
 from ..training.plan_reasons import describe_members
 from ..training.population import MAX_EPOCHS
 from ..training.recipe import NANOGPT_RECIPE
+from ..training.sizes import SIZES, make_config, size_is_given
 from ..training.verdict import reads_like
 from .forms import (
     READ_FIELDS,

@@ -11,7 +11,7 @@ from ..formatting import about_memory
 from ..registry.runs import plan_of, settings_of
 from ..training.available_memory import available_memory
 from ..training.memory import Workload, estimate_memory
-from ..training.plan import SIZES, make_config
+from ..training.sizes import SIZES, make_config
 from .forms import shown_size
 
 # The fields that say how large a model and its steps are: all but the size are left to the planner.
