@@ -1,5 +1,6 @@
 """Chats as programs keep them: conversations and people are in other tables, and times are numbers."""
 
+import json
 import shlex
 import sqlite3
 
@@ -363,3 +364,71 @@ def test_a_key_of_the_same_name_leads_to_another_table(chat):
     told = [each for each in remarks(path, "movie_lines") if "may be in movie_titles (title)" in each]
     document = next(open_source(path, "query", Selection(**options_of(told[0]))).documents())
     assert document.startswith(f"the gates of 0 towns\n\nADA: {says(0)}")
+
+
+@pytest.mark.parametrize(
+    ("column", "sent", "received"),
+    [
+        ("direction", "outgoing", "incoming"),
+        ("type", "sent", "received"),
+        ("is_send", 1, 0),
+        ("type", 10485783, 10485780),  # of Signal on Android
+    ],
+)
+def test_which_messages_are_ones_own(chat, column, sent, received):
+    path = chat(
+        "create table message (id integer primary key, thread_id int, from_recipient_id int, date int, body, "
+        f"{column})",
+        "insert into message values (?, ?, ?, ?, ?, ?)",
+        [
+            (i, i % 4, i % 5, 1_700_000_000 + i * DAY // 20, says(i), [received, sent][i // 3 % 2])
+            for i in range(100)
+        ],
+    )
+    told = remarks(path)
+    (own,) = [remark for remark in told if "as speaker" in remark]
+    source = open_corpus(path, [], Selection(**options_of(own))).sources[0]
+    document = next(source.documents())
+    assert document.startswith("them: ") and "\nme: " in document
+
+
+def test_calls_are_no_messages_of_either_side(chat):
+    path = chat(
+        "create table message (id integer primary key, thread_id int, date int, body, type)",
+        "insert into message values (?, ?, ?, ?, ?)",
+        [(i, i % 4, 1_700_000_000 + i, says(i), "note" if i % 3 else "incoming") for i in range(100)],
+    )
+    assert not any("as speaker" in remark for remark in remarks(path))
+
+
+def test_messages_that_are_in_json_as_well_are_short(chat):
+    """As Signal on a computer has them."""
+    path = chat(
+        "create table message (id integer primary key, json, conversationId, sent_at int, body, type)",
+        "insert into message values (?, ?, ?, ?, ?, ?)",
+        [
+            (
+                i,
+                json.dumps({"id": f"{i:032x}", "body": says(i), "attachments": [], "sentTo": ["a" * 150]}),
+                f"{i % 4:08x}-1111-4222-8333-123456789abc",
+                1_700_000_000_000 + i * DAY * 50,
+                says(i) if i % 20 else "",
+                ["incoming", "outgoing"][i // 3 % 2],
+            )
+            for i in range(100)
+        ],
+    )
+    assert any("--group-by conversationId --order-by sent_at" in remark for remark in remarks(path))
+
+
+def test_a_handle_of_a_chat_may_be_a_talker(chat):
+    path = chat(
+        "create table message (id integer primary key, talker, createTime int, content, isSend int)",
+        "insert into message values (?, ?, ?, ?, ?)",
+        [
+            (i, ["wxid_ab12cd34ef56gh", "12345@chatroom"][i % 2], 1_700_000_000 + i, says(i), i // 3 % 2)
+            for i in range(100)
+        ],
+    )
+    (own,) = [remark for remark in remarks(path) if "as speaker" in remark]
+    assert options_of(own)["group_by"] == "talker"

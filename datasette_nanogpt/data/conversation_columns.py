@@ -37,6 +37,8 @@ from .shapes import shape_of
 from .sms import sms_columns
 from .source import Source
 from .speakers import have_speakers
+from .text_kinds import TextKind
+from .values_as_text import read_text
 
 SHORT = 200  # characters: half of the rows of a chat are shorter
 # Words of columns that say where a row belongs to, and in which order.
@@ -115,14 +117,16 @@ _THING = re.compile(r"t\d_[0-9a-z]{3,10}")  # a key of Reddit's, which begins wi
 
 def are_short(source: Source) -> bool:
     """Whether rows are as short as messages are."""
-    html = {column for column in source.body if source.kinds[column].format == "html"}
-    lengths = [sum(_length(row[name], name in html) for name in source.body) for row in source.sample]
+    kinds = {column: kind for column in source.body if not (kind := source.kinds[column]).instead}
+    lengths = [sum(_length(row[name], kind) for name, kind in kinds.items()) for row in source.sample]
     return statistics.median(lengths) <= SHORT
 
 
-def _length(value: Value, is_html: bool) -> int:
+def _length(value: Value, kind: TextKind) -> int:
     text = as_text(value)
-    return len(_TAG.sub("", text) if is_html else text)
+    if kind.is_embedded:
+        return len(read_text(text, kind).text)
+    return len(_TAG.sub("", text) if kind.format == "html" else text)
 
 
 def find_conversation(source: Source) -> tuple[list[str], str | None]:

@@ -12,6 +12,7 @@ from .column_names import named, words_of
 from .conversation_columns import CONVERSATIONS, are_ids, are_short, find_conversation
 from .conversation_hints import suggestions
 from .linked_titles import LinkedTitle, linked_title
+from .own_messages import find_own
 from .parts_of_texts import are_selections, in_order, repeats
 from .row_order import find_order, find_place
 from .sample import SAMPLE_ROWS, Value
@@ -46,7 +47,6 @@ _PEOPLE_TABLES = frozenset(
     ]
 )
 _OF_PEOPLE = ("jid", "contact", "person", "participant", "member", "with")  # and SPEAKERS
-_FROM_ME = ({"from", "me"}, {"is", "from", "me"}, {"outgoing"}, {"is", "outgoing"}, {"sent", "by", "me"})
 
 
 class Names(NamedTuple):
@@ -117,7 +117,7 @@ def _linked_group(db: sqlite3.Connection, source: Source) -> tuple[str, str] | N
         if _is_fast(db, source, table, sql):
             return sql, to_group[0]
     # A handle says with whom where a flag says who wrote; else it is that of whoever wrote, as of posts.
-    handle = ("handle",) if any(_is_mine(source, column) for column in source.columns) else ()
+    handle = ("handle", "talker") if find_own(source) else ()
     with_whom = named((*handle, *_OF_PEOPLE), [c for c in source.columns if c not in source.body])
     values = [row[with_whom[0]] for row in source.sample] if with_whom else []
     return (with_whom[0], with_whom[0]) if 1 < len(set(values)) < len(values) / 2 else None
@@ -173,10 +173,10 @@ class _Speaker(NamedTuple):
 
 def _speaker(db: sqlite3.Connection, source: Source, title: LinkedTitle | None) -> _Speaker | None:
     here = quote(source.table)
-    mine = next((column for column in source.columns if _is_mine(source, column)), None)
+    own = find_own(source)
     found = (name for name in _names(db, source) if not title or name.table != title.table)
     names = next(found, None)
-    if not mine and not names:
+    if not own and not names:
         return None
     join = ""
     if names:
@@ -185,14 +185,9 @@ def _speaker(db: sqlite3.Connection, source: Source, title: LinkedTitle | None) 
         join = f" left join {there} on {key} = {there}.{quote(names.key)}"
         told = f"The names of who wrote these rows may be in {names.table} ({names.name})."
     else:
-        who, told = "'them'", f"{mine} says which of these rows are one's own."
-    who = f"case when {here}.{quote(mine)} then 'me' else {who} end" if mine else who
+        who, told = "'them'", own.told if own else ""
+    who = f"case when {own.of(source.table)} then 'me' else {who} end" if own else who
     return _Speaker(who, join, told)
-
-
-def _is_mine(source: Source, column: str) -> bool:
-    """Whether a column says of each row whether it is one's own."""
-    return set(words_of(column)) in _FROM_ME and {row[column] for row in source.sample} == {0, 1}
 
 
 def _names(db: sqlite3.Connection, source: Source) -> Iterator[Names]:
