@@ -28,7 +28,7 @@ from datasette_nanogpt.training.expectation import HIGHEST, LOWEST, expected_bit
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.web import menus, play_settings, playground, trainable_tables
-from datasette_nanogpt.web.estimate import _forecast
+from datasette_nanogpt.web.cards import with_forecast
 from datasette_nanogpt.web.pages import model
 
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 64, "batch_size": 2, "vocab_size": 300}
@@ -390,7 +390,7 @@ def test_cards_say_in_words_what_differs():
     read = {"letters": 2e6, "bytes": 2e6, "prose": True}
     cards: list[dict] = []
     for minutes, bits in ((1, 2.05), (3, 1.7), (10, 1.5), (30, 1.4), (60, 1.39), (90, 1.18)):
-        cards.append({"minutes": minutes} | _forecast(read, minutes, bits, cards))
+        cards.append(with_forecast(read, minutes, bits, cards))
     assert [card["brings"] for card in cards] == [
         "words and short phrases, at best sentences that mean little, "
         "at worst words with little order among them",
@@ -403,14 +403,12 @@ def test_cards_say_in_words_what_differs():
     assert all(card["example"] for card in cards) and cards[1]["example"] == cards[2]["example"]
     assert cards[1]["outlook"].startswith("After 3 minutes it writes sentences that mean little, such as ")
     assert cards[1]["score"].endswith(" score 1.4 to 2.0 bits per byte, 17% better than after 1 minute.")
-    first = _forecast(read, 1, 2.3, [])
-    assert _forecast(read, 3, 1.9, [{"minutes": 1} | first])["brings"] != "Clearly better than after 1 minute"
+    first = with_forecast(read, 1, 2.3, [])
+    assert with_forecast(read, 3, 1.9, [first])["brings"] != "Clearly better than after 1 minute"
     for few in (read | {"letters": 2e4}, read | {"prose": False}):
-        first = _forecast(few, 1, 2.3, [])
+        first = with_forecast(few, 1, 2.3, [])
         assert first["brings"] == first["like"]  # no more is known
-        assert (
-            _forecast(few, 3, 1.9, [{"minutes": 1} | first])["brings"] == "Clearly better than after 1 minute"
-        )
+        assert with_forecast(few, 3, 1.9, [first])["brings"] == "Clearly better than after 1 minute"
 
 
 @pytest.mark.parametrize(

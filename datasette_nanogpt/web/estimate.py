@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from ..training.available_memory import likely_device
 from ..training.budget import DEFAULT_FLOPS
 from ..training.busy_machine import FAR
 from ..training.enough_text import tokens_needed, too_little_text
-from ..training.expectation import HIGHEST, LITTLE_TEXT, LOWEST, example_of, expected_bits
+from ..training.expectation import LITTLE_TEXT, expected_bits
 from ..training.flops import work_per_token
 from ..training.memory import Workload, estimate_memory
 from ..training.plan import Plan, plan_text
@@ -30,6 +30,7 @@ from ..training.population import MAX_EPOCHS
 from ..training.recipe import NANOGPT_RECIPE
 from ..training.sizes import SIZES, make_config, size_is_given
 from ..training.verdict import reads_like
+from . import cards
 from .forms import (
     READ_FIELDS,
     form_defaults,
@@ -47,12 +48,9 @@ RECENT_RUNS = 10  # the speed of this machine is that of the fastest of the last
 # 46), and which fraction of the text is trained on.
 SHORT_TOKEN_BYTES = 2.5
 TRAINED_FRACTION = 0.9
-HARDLY_BETTER = 0.04  # a longer time whose score is better by less than this fraction is not recommended
-CLEARLY_BETTER = 0.15  # half of the way from one of verdict.LEVELS to the next, which are 23% to 31% apart
 # What the forecast has no figures for: nanoGPT's recipe takes far longer (docs/benchmarks.md), and
 # characters are other tokens than those it was measured with.
 NOT_FORECAST = {"arch": "gpt2", "tokenizer": "char"}
-UNKNOWN = "not known for this architecture or tokenizer"
 
 
 def offer_and_estimate(
@@ -75,7 +73,7 @@ def offer_and_estimate(
             "remarks": [],
         }
         nothing |= {"reasons": ex.reasons, "cures": ex.cures}
-        return nothing | choices | recommend([], 0), None
+        return nothing | choices | cards.recommend([], 0), None
     except UNAVAILABLE:
         raise
     except NanogptError:
@@ -85,7 +83,7 @@ def offer_and_estimate(
         # Without a name: a wrong one makes no difference to the estimate.
         settings = settings_from_form(target, _without_wrong_fields(target, form, where), where)
         offered["cards"] = _what_to_expect(target, settings)
-        offered |= recommend(offered["cards"], float(form_defaults(target.limits)["minutes"]))
+        offered |= cards.recommend(offered["cards"], float(form_defaults(target.limits)["minutes"]))
         if "minutes" not in form:
             settings["minutes"] = offered["recommended"] or settings["minutes"]
         return offered, estimate(target, settings)
@@ -158,90 +156,22 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """For each number of minutes that can be chosen, what the texts of a run will read like (`like`), that in
-    the words of its card (`brings`) and of the line below the cards (`outlook`, with an `example`), and
-    between which scores it is likely to end (`range`, in bits per byte, and `score`, a sentence; None and ""
-    if nothing is promised)."""
+def _what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[cards.Card]:
+    """A card for each number of minutes that can be chosen; none where there is too little text."""
     read = read_rows(target.rows, _selection(settings)).with_text()
     flops = _measured_flops(target.home)
-    cards: list[dict[str, Any]] = []
+    shown: list[cards.Card] = []
     for minutes in minutes_offered(target.limits):
         choices = {**settings, "max_parameters": target.limits.max_parameters, "minutes": minutes}
         plan = plan_text(choices, read["bytes"], flops)
         if _too_little(read, plan):
             return []
         if any(settings.get(key) == value for key, value in NOT_FORECAST.items()):
-            words = {"brings": "", "outlook": f"What it will write is {UNKNOWN}.", "example": "", "score": ""}
-            forecast = {"like": UNKNOWN, "bits": None, "range": None, "same_as": None} | words
+            shown.append(cards.without_forecast(minutes))
         else:
-            forecast = _forecast(read, minutes, _bits_per_letter(read, choices, plan, flops), cards)
-        cards.append({"minutes": minutes} | forecast)
-    return cards
-
-
-def _forecast(
-    read: Mapping[str, Any], minutes: float, letter_bits: float, shorter: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """What a card says of a run of `minutes` that is likely to get to `letter_bits` per letter, beside those
-    of `shorter` times."""
-    like = reads_like(letter_bits, read["prose"])
-    # How well a model does on little text depends mostly on how much its rows repeat each other.
-    promised = read["letters"] >= LITTLE_TEXT
-    words = _with_the_range(letter_bits) if promised and read["prose"] else like
-    bits = letter_bits * read["letters"] / read["bytes"]
-    same = next((c for c in shorter if c["like"] == like and bits > (1 - HARDLY_BETTER) * c["bits"]), None)
-    limits = [round(bits * LOWEST, 1), round(bits * HIGHEST, 1)] if promised else None
-    forecast = {"like": like, "words": words, "bits": round(bits, 3)}
-    before = shorter[-1] if shorter else None
-    return forecast | {
-        "brings": _how_much_better(bits, before) if before and before["words"] == words else words,
-        "range": limits,
-        "same_as": same["minutes"] if same else None,
-        "score": _score(minutes, bits, limits, before) if limits else "",
-        **_outlook(minutes, letter_bits, read["prose"]),
-    }
-
-
-def _with_the_range(bits: float) -> str:
-    """What texts read like at the forecast of `bits` per letter, and at the ends of its range."""
-    like, best, worst = (reads_like(bits * factor) for factor in (1, LOWEST, HIGHEST))
-    words = like
-    if best != like:  # "sentences that mean little, at best in the style of the rows"
-        words += f", at best {best.removeprefix('sentences ') if like.startswith('sentences') else best}"
-    if worst != like:
-        words += f", or only {worst}" if best == like else f", at worst {worst}"
-    return words
-
-
-def _how_much_better(bits: float, shorter: Mapping[str, Any]) -> str:
-    """What a card says where a run reads like one of a shorter time."""
-    fraction = 1 - bits / shorter["bits"]
-    how = "Clearly better than" if fraction >= CLEARLY_BETTER else "A little better than"
-    after = in_minutes(shorter["minutes"])
-    return f"{how if fraction >= HARDLY_BETTER else 'Much the same as'} after {after}"
-
-
-def _outlook(minutes: float, bits: float, prose: bool) -> dict[str, str]:
-    """A sentence about the time that is chosen, and what the words in it mean: a text of another model."""
-    after = f"After {in_minutes(minutes)} it writes {reads_like(bits, prose)}"
-    if not prose:
-        return {"outlook": f"{after}.", "example": ""}
-    return {
-        "outlook": f"{after}, such as these of a model of Python's documentation:",
-        "example": example_of(bits),
-    }
-
-
-def _score(minutes: float, bits: float, limits: Sequence[float], shorter: Mapping[str, Any] | None) -> str:
-    """The figures of a card, for those who know the measure."""
-    range_ = f"{limits[0]} to {limits[1]} bits per byte"
-    figures = f"After {in_minutes(minutes)}, most tables of this size score {range_}"
-    if not shorter:
-        return f"{figures}."
-    percent = round(100 * (1 - bits / shorter["bits"]))
-    than = f"{percent}% better than" if percent > 0 else "as"
-    return f"{figures}, {than} after {in_minutes(shorter['minutes'])}."
+            letter_bits = _bits_per_letter(read, choices, plan, flops)
+            shown.append(cards.with_forecast(read, minutes, letter_bits, shown))
+    return shown
 
 
 def _bits_per_letter(
@@ -250,37 +180,6 @@ def _bits_per_letter(
     """The forecast for a run with these settings, on a machine that does `flops` a second."""
     letters_read = read["letters"] * plan.epochs if size_is_given(settings) else math.inf
     return expected_bits(read["letters"], 60 * settings["minutes"] * (flops or DEFAULT_FLOPS), letters_read)
-
-
-def recommend(cards: Sequence[Mapping[str, Any]], default: float) -> dict[str, Any]:
-    """The `recommended` minutes of the cards and `why`: the default, or fewer that bring as much; None if
-    there are no cards. The cards after the first `unfolded` ones bring so little more than the last of these
-    that they are folded into one, with the sentence `alike`, which is "" if none are."""
-    if not cards:
-        return {"recommended": None, "why": "", "alike": "", "unfolded": None}
-    unfolded = _unfolded(cards)
-    card = next((card for card in cards if card["minutes"] == default), cards[0])
-    why = "Recommended to begin with."
-    if card["same_as"] and card in cards[:unfolded]:
-        why = f"Recommended: much the same as after {in_minutes(card['minutes'])}."
-    alike = _more_time(cards[unfolded - 1], cards[-1]) if unfolded < len(cards) else ""
-    minutes = card["same_as"] or card["minutes"]
-    return {"recommended": minutes, "why": why, "alike": alike, "unfolded": unfolded}
-
-
-def _unfolded(cards: Sequence[Mapping[str, Any]]) -> int:
-    """How many cards stand by themselves: all but those of at least two last ones that are the same as the
-    one before them."""
-    for n, card in enumerate(cards[:-2], 1):
-        if all(longer["same_as"] == card["minutes"] for longer in cards[n:]):
-            return n
-    return len(cards)
-
-
-def _more_time(shorter: Mapping[str, Any], longest: Mapping[str, Any]) -> str:
-    """What the longest time brings where that is little."""
-    times = [in_minutes(card["minutes"]) for card in (longest, shorter)]
-    return f"More time changes little: texts after {times[0]} are much like those after {times[1]}."
 
 
 def check_enough(target: Target, settings: Mapping[str, Any]) -> None:
