@@ -27,6 +27,7 @@ from datasette_nanogpt.training.failures import explain
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.recipe import resolve
+from datasette_nanogpt.training.results import Results
 from datasette_nanogpt.training.train import train_table
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights, write_weights
 from llm_nanogpt.errors import InvalidOptions, NanogptError
@@ -445,6 +446,7 @@ def test_what_is_noted_before_the_first_step_does_not_stay(options, home):
     training = SimpleNamespace(run=lambda *_: iter(events), settings=SimpleNamespace(seed=0))
     leading = table_run.TableRun(options, run, Stop(), SINGLE_PROCESS)
     leading.folder = SimpleNamespace(tokenizer=None, notes=[])
+    leading.results = Results(leading.folder, run, None)
     for _ in leading.train_stage(training):
         seen += [row["note"] for row in open_registry(home).execute("select note from runs")]
     assert seen == ["Compiling", None]

@@ -380,28 +380,28 @@ def test_a_machine_that_is_faster_than_planned_trains_one_more():
     assert one_more([Member(big, 4.0)] * MAX_MODELS, (BLOG, 1024), 1e30) is None
 
 
-def test_models_that_will_be_joined_come_in_groups_that_learn_from_the_one_before():
+def test_models_that_will_be_joined_come_in_generations_that_learn_from_the_one_before():
     given = plan(BLOG, flops=5e11)
     small, big = given.teachers[0].config, given.config
     members = chain([small] + [big] * 7, joined=True)
     places = [(m.generation, m.number, m.teachers, m.epochs) for m in members]
-    group = [*range(1, 4)]
+    first = (1, 2, 3)
     assert places[0] == (0, 0, (), 4)
     assert places[1:4] == [(1, n, (0,), 4) for n in range(3)]
-    assert places[4:7] == [(2, n, tuple(group), 6) for n in range(3)]
+    assert places[4:7] == [(2, n, first, 6) for n in range(3)]
     assert places[7] == (3, 0, (4, 5, 6), 6)
     assert len(at_once(members, 1, 3)) == 3  # of several processes each trains one
-    # A run with time left goes on in the same way; models of a size alone begin with a group as well.
+    # A run with time left goes on in the same way; models of a size alone begin with a generation as well.
     more = [one_more(members[:n], (BLOG, 1024), 1e30, joined=True) for n in (2, 4)]
     assert [(m.generation, m.number, m.teachers, m.epochs) for m in more] == [
         (1, 1, (0,), 4),
         (2, 0, (1, 2, 3), 12),
     ]
     assert [m.teachers for m in chain([big] * 4, joined=True)] == [(), (), (), (0, 1, 2)]
-    # Where time is short, no group that others learn from is cut before the last one is.
+    # Where time is short, no generation that others learn from is cut before the last one is.
     needed = works(members, BLOG, 1024)
     assert leave_out(chain([small] + [big] * 8, joined=True), 3, BLOG, 1024, sum(needed[4:]) / DELAY) == {7}
-    # What teachers predict is there for the second of a group.
+    # What teachers predict is there for the second of a generation.
     least = STUDENT_EPOCHS * BLOG / 1024 * work_per_step(big, 1024)
     assert one_more(members[:5], (BLOG, 1024), 1.01 * least, joined=True)
     assert one_more(members[:4], (BLOG, 1024), 1.01 * least, joined=True) is None

@@ -10,7 +10,7 @@ import torch
 from conftest import TEXTS, tiny_config
 
 from datasette_nanogpt.events import Evaluation, Finished, Note, Position, Prepared, Step
-from datasette_nanogpt.training import flops, measure, population, stages, trainer
+from datasette_nanogpt.training import flops, measure, population, replan, trainer
 from datasette_nanogpt.training.distributed import SINGLE_PROCESS
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
@@ -143,8 +143,8 @@ def test_a_second_model_that_was_cut_short_is_resumed_and_the_first_stays_until_
 def test_models_that_there_is_no_time_for_are_left_out(options, home, monkeypatch):
     monkeypatch.setattr(population, "MAX_MODELS", 4)
     monkeypatch.setattr(measure, "training_flops", lambda *_: 1e15)
-    monkeypatch.setattr(stages, "leave_out", lambda members, at, *_: {1, 2} if at == 0 else set())
-    monkeypatch.setattr(stages, "one_more", lambda *_: None)
+    monkeypatch.setattr(replan, "leave_out", lambda members, at, *_: {1, 2} if at == 0 else set())
+    monkeypatch.setattr(replan, "one_more", lambda *_: None)
     monkeypatch.setattr(population, "choose_population", lambda *_: [])
     # Its steps end the first model, though it gets a small part of the minutes and the machine may be busy.
     events = list(train_table(replace(options, minutes=12.0)))
@@ -190,29 +190,30 @@ def test_students_follow_as_long_as_one_of_them_is_better(improved):
             group=SINGLE_PROCESS,
             model=SimpleNamespace(config=m),
             speed=SimpleNamespace(tokens_per_second=10_000.0),
-            improved=improved,
+            best=1.0 if improved else 1.5,
+            best_before=1.5,
         )
         position = Position(step=run[count - 1].settings.max_iters, seconds=60.0, stage=count)
-        after, change = stages.next_stages(run[:count], training, position, 5_000)
+        after, change = replan.next_stages(run[:count], training, position, 5_000)
         assert len(after) == (count + 1 if improved or count == 2 else count)
         added = len(after) > count
         ends = "The last model is no better than those before it, so no other one follows."
         assert change == ("There is time for one more model." if added else ends)
-        again, _ = stages.next_stages(run[:count], training, position, 5_000, joined=(False, True))
+        again, _ = replan.next_stages(run[:count], training, position, 5_000, joins=(False, True))
         assert len(again) > count  # none has to be better than all of them joined
-        grouped, _ = stages.next_stages(run[:count], training, position, 5_000, joined=(True, False))
-        place, before = grouped[-1].settings, run[count - 1].settings
-        assert len(grouped) == count + 1  # another of its group, which need not be better alone
+        longer, _ = replan.next_stages(run[:count], training, position, 5_000, joins=(True, False))
+        place, before = longer[-1].settings, run[count - 1].settings
+        assert len(longer) == count + 1  # another of its generation, which need not be better alone
         assert (place.generation, place.member) == (before.generation, 1)
         assert place.teachers == before.teachers and place.weight_decay > 0
 
 
 def test_why_no_other_model_follows():
-    assert "no better than those before" in stages.why_no_more(3, better=False)
-    assert stages.why_no_more(population.MAX_MODELS, better=True) == (
+    assert "no better than those before" in replan.why_no_more(3, better=False)
+    assert replan.why_no_more(population.MAX_MODELS, better=True) == (
         f"No other model follows: a run trains at most {population.MAX_MODELS}."
     )
-    assert stages.why_no_more(3, better=True) == ""  # too little time, which needs no words
+    assert replan.why_no_more(3, better=True) == ""  # too little time, which needs no words
 
 
 @pytest.mark.parametrize(("device", "left_out"), [("cpu", 2), ("cuda", 0)])
@@ -232,7 +233,7 @@ def test_on_a_gpu_the_small_first_model_does_not_say_how_fast_the_others_are(mon
         model=SimpleNamespace(config=s),
         speed=SimpleNamespace(tokens_per_second=0.2 * work / 500 / flops.work_per_step(s, 512) * 512),
     )
-    after, change = stages.next_stages(run, training, Position(step=40, seconds=10.0, stage=1), 5_000)
+    after, change = replan.next_stages(run, training, Position(step=40, seconds=10.0, stage=1), 5_000)
     assert len(after) == 4 - left_out and bool(change) == bool(left_out)
 
 

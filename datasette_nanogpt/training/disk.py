@@ -10,7 +10,7 @@ from pathlib import Path
 from llm_nanogpt.errors import NanogptError
 
 from ..formatting import memory_size
-from .population import GROUP
+from .population import MEMBERS_OF_JOINED
 from .recipe import Stage
 from .teacher_probs import file_bytes
 
@@ -26,10 +26,10 @@ def bytes_of_run(stages: Sequence[Stage], train_tokens: int, joined: int = 0) ->
     make a model of `joined` parameters of others."""
     config = stages[-1].config
     biggest = max(each.config.parameters for each in stages)
-    # Two groups of teachers at most: those of the generation in training, and those that it will teach, or
-    # that are joined in the end.
+    # At most two generations are kept as teachers: those of the one in training, and that one itself, which
+    # will teach the next or be joined.
     most = max(len(each.settings.teachers) for each in stages)
-    teachers = (most + max(most, min(len(stages), GROUP) if joined else 0)) * biggest * WEIGHT
+    teachers = (most + max(most, min(len(stages), MEMBERS_OF_JOINED) if joined else 0)) * biggest * WEIGHT
     predicted = 2 * file_bytes(train_tokens, config.vocab_size) if most else 0
     return (COPIES * biggest + joined) * WEIGHT + teachers + predicted
 

@@ -92,6 +92,15 @@ def planned_parameters(stages: Sequence[Stage], given: Mapping[str, Any]) -> int
     return joined_config(config, models).parameters if models > 1 and may_join(given) else 0
 
 
+def best_alike(stages: Sequence[Stage], last: int, scores: Mapping[int, float]) -> list[int | None]:
+    """The stages whose models have the shape of the one of stage `last`, which is None among them: the best
+    first, by their `scores`, and then the latest of those that have none."""
+    config = stages[last].config
+    found = [number for number, stage in enumerate(stages) if stage.config == config]
+    found.sort(key=lambda number: (scores.get(number, math.inf), -number))
+    return [None if number == last else number for number in found]
+
+
 def models_to_join(folder: Path, last: GPT, stages: Sequence[int | None]) -> list[GPT]:
     """The models to join at the end of a run: the first of those `stages` whose weights are there, all of one
     shape. None is the `last` one, the others are in the model folder `folder`. No models where there are no

@@ -25,7 +25,7 @@ from ..formatting import utc_now
 from .joined_size import may_join
 from .model_card import model_card
 from .open_files import OpenFiles
-from .population import GROUP, alike
+from .population import MEMBERS_OF_JOINED, alike
 from .recipe import Stage
 from .train_state import drop_teachers, write_state, write_teacher
 
@@ -105,13 +105,13 @@ class ModelFolder:
         self.write_meta()
 
     def drop_teachers(self, at: int) -> None:
-        """Delete the models of which no stage from `at` on learns, and which are not joined with it or teach
-        what may follow. A resume needs those of the last."""
-        groups = {each.settings.teachers for each in self.stages[at:] if each.settings.teachers}
-        needed = {at, *(stage for group in groups for stage in group)}
+        """Delete the models that are no longer needed once stage `at` begins: no stage from there on learns
+        from them, and they will not be joined with it or teach what may be added."""
+        teachers = {each.settings.teachers for each in self.stages[at:] if each.settings.teachers}
+        needed = {at, *(stage for each in teachers for stage in each)}
         if may_join(self.meta["options"]):
-            needed.update(alike([stage.config for stage in self.stages], at)[-GROUP:])
-        for file in drop_teachers(self.path, groups, needed):
+            needed.update(alike([stage.config for stage in self.stages], at)[-MEMBERS_OF_JOINED:])
+        for file in drop_teachers(self.path, teachers, needed):
             self._files.drop(file.relative_to(self.path))
 
     def write_score(self, score: Evaluation, replace: bool = True) -> None:

@@ -23,8 +23,8 @@ from .memory import estimate_memory
 from .plan_reasons import describe_budget, describe_choice, describe_members
 from .population import (
     DELAY,
-    GROUP,
     MAX_EPOCHS,
+    MEMBERS_OF_JOINED,
     WIDE_DROPOUT,
     Member,
     choose_members,
@@ -288,9 +288,10 @@ def _choose_members(
         members = choose_members(config, first, text, run.work, run.launch, most > 1)
         members = members if run.fits(members) else []
         of_last_size = sum(member.config == config for member in members)
-        # Where they are joined, two groups of a smaller size are better than a chain of this one ("Groups").
+        # Where they will be joined, two generations of a smaller size are better than fewer models of this
+        # one ("Groups of models, joined").
         in_chain = bool(members) and members[0].config != config
-        if of_last_size >= (2 * GROUP if most > 1 and in_chain else SEVERAL):
+        if of_last_size >= (2 * MEMBERS_OF_JOINED if most > 1 and in_chain else SEVERAL):
             break
     return name, members, min(most, of_last_size)
 

@@ -1,16 +1,22 @@
 """The models of a run that has more time than one model needs: which ones, in which order, who teaches whom.
 
-With a little more time, small models come first and each teaches the next, a chain. Where the last models of
-the run are joined into one (join_models.py), GROUP models of the last size follow that learn from the small
-one, each from a start of its own, and then other groups, each of which learns from the average of the group
-before: models of a group differ more than those of a chain, so that their average is better
-(benchmarks/LOG.md, "Groups of models, joined"). Where nothing is joined, as the size was set by hand, and on
-a GPU, where groups were not tried, each that follows is taught by the average of all before.
+The words for this, here and everywhere else:
 
-With very much time, a population: models that learn from the text alone; then generations that learn from the
-average of the generation before; and at the end one student of the last average. Wide models make one as soon
-as there is time for one generation ("On an H200"), narrow ones where nothing is joined ("A population").
-Needs no torch.
+teachers, student  a student learns from the text and from what its teachers, on average, predict for it
+generation         models with the same teachers, each from a start of its own, or the first ones, without any
+member             one model of a generation
+chain              a small model first, then models of the last size: each generation teaches the next one
+population         with very much time: big generations of one size, the first of which learns from the text
+                   alone, and at the end one student of the last generation
+joined             the best models of the last size, put side by side as one wider model (join_models.py)
+
+In a chain whose models will be joined, the generations of the last size have MEMBERS_OF_JOINED: such models
+differ more than if each taught the next, so that their average is better (benchmarks/LOG.md, "Groups of
+models, joined"). Where nothing is joined, as the size was set by hand, and on a GPU, where that was not
+tried, they have one, which learns from the last ones before it of its size.
+
+Wide models make a population as soon as there is time for one generation ("On an H200"), narrow ones where
+nothing is joined ("A population"). Needs no torch.
 """
 
 from __future__ import annotations
@@ -46,7 +52,7 @@ STUDENT_EPOCHS = 2.5
 TEACHER_WEIGHTS = (0.9, 0.4)
 MAX_CHAIN = 10  # models; with size s each of the first four improved on those before ("A population")
 MAX_MODELS = 40  # in a run; so far each improved on those before
-GROUP = MOST_JOINED  # models of a group
+MEMBERS_OF_JOINED = MOST_JOINED  # of a generation in a chain whose models will be joined
 # How many members a generation has, and how many generations come before the last student.
 FEWEST_MEMBERS, MOST_MEMBERS, FEWEST_GENERATIONS, MOST_GENERATIONS = 3, 4, 3, 3
 # Wide models make a population from one generation on: in a minute of an H200, four l and their student had
@@ -125,8 +131,8 @@ def _epoch_work(config: GPTConfig, tokens: int, step_tokens: int, launch: float)
 
 
 def chain(configs: Sequence[GPTConfig], joined: bool = False) -> list[Member]:
-    """Models that each learn from what came before: small ones and the first of the last size from the one
-    before, the others of that size as `follower` has it."""
+    """A chain of these shapes. The small ones, and the first of the last size, learn from the one before; the
+    others of that size are as `follower` has them."""
     members: list[Member] = []
     for at, config in enumerate(configs):
         if not at:
@@ -139,12 +145,12 @@ def chain(configs: Sequence[GPTConfig], joined: bool = False) -> list[Member]:
 
 
 def follower(members: Sequence[Member], joined: bool) -> Member:
-    """The next model of the size of the last one: if they are `joined` at the end, one more of its group, or
-    the first of a group that learns from that one; else a student of all of its size."""
+    """The next model of the size of the last one: one more of its generation where they will be `joined`, or
+    else, also when that is complete, the first student of the last ones of that size."""
     last = members[-1]
-    if joined and last.number + 1 < GROUP:
+    if joined and last.number + 1 < MEMBERS_OF_JOINED:
         return replace(last, number=last.number + 1, epochs=epochs_of(members, last))
-    most = GROUP if joined else MOST_MEMBERS
+    most = MEMBERS_OF_JOINED if joined else MOST_MEMBERS
     teachers = alike([member.config for member in members], len(members))[-most:]
     return last_student(last.config, last.generation + 1, tuple(teachers), LAST_EPOCHS[0])
 
@@ -219,8 +225,8 @@ def choose_members(
 ) -> list[Member]:
     """The models that make the most of `work`, the last of them of the shape `config`; none where one alone
     does better. `text` has the tokens of the text and of a step; the last models may be `joined`."""
-    in_groups = joined and config.n_embd < WIDE
-    members = [] if in_groups else choose_population(config, *text, work, launch)
+    narrow_joined = joined and config.n_embd < WIDE
+    members = [] if narrow_joined else choose_population(config, *text, work, launch)
     return members or choose_chain(config, small, text, work, launch, joined)
 
 
@@ -292,8 +298,8 @@ def leave_out(
         rest = [i for i in range(at + 1, len(members) - 1) if i not in out]
         if not rest:
             break
-        # Small ones first, as they are worth the least; then others of the last one's group, as nobody learns
-        # from them; then the last one of the largest generation.
+        # Small ones first, as they are worth the least; then others of the last one's generation, as nobody
+        # learns from them; then the last one of the largest generation.
         sizes, last = Counter(members[i].generation for i in rest), members[-1].generation
         largest = last if last in sizes else max(sizes, key=lambda number: (sizes[number], number))
         smaller = [i for i in rest if members[i].config != members[-1].config]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,15 @@ from llm_nanogpt.tokenizer import Tokenizer
 
 from ..data.dataloader import Tokens, Windows
 from ..events import Busy, Position, TrainState
-from . import population
-from .budget import SCORING_FRACTION, Budget, machine_speed
 from .distributed import Command, ProcessGroup, leave_signals_to_rank_0
 from .evaluate import estimate_loss, sample_writer
-from .flops import work_per_token
 from .init_bigrams import init_from_bigrams
 from .init_induction import init_induction_heads
-from .measure import bf16_may_pay, flops_of_run
+from .measure import bf16_may_pay
 from .members import train_member
 from .nodes import Courier, courier_of, files_of_stage
-from .population import Member, leave_out, lengthen_last, one_more, steps_of, without
 from .process import training_begins
-from .recipe import Stage, as_members, student_settings
+from .recipe import Stage
 from .teacher_probs import TeacherProbs, file_bytes, write_teacher_probs
 from .train_state import read_state, read_teacher, teacher_probs_file
 from .trainer import Training
@@ -155,80 +150,3 @@ def describe_stage(training: Training) -> str:
     first, last = s.teachers[0] + 1, s.teachers[-1] + 1  # those between teach as well
     teachers = f"the average of models {first} to {last}" if last > first else f"model {first}"
     return f"{size}, which learns from scratch, from the text and from {teachers}"
-
-
-def next_stages(
-    stages: Sequence[Stage],
-    training: Training,
-    position: Position,
-    train_tokens: int,
-    joined: tuple[bool, bool] = (False, False),
-) -> tuple[list[Stage], str]:
-    """The stages of the run, planned again at the end of a model, as the speed of its steps is known, and a
-    sentence about the change or about why no model follows, if any. Some may be left out for lack of time, or
-    one more may be added. The run is at `position`, where its next stage would begin. `joined`: whether the
-    last models will be, and whether they were already, in a run that was resumed."""
-    at, (config, settings), (will_join, was_joined) = position.stage - 1, stages[-1], joined
-    text = train_tokens, settings.batch_size * config.block_size
-    seconds = 60 * (settings.minutes or 0.0) - position.seconds
-    if seconds <= 0:
-        return list(stages), ""
-    work, launch = _work_left(stages[-1], training, seconds)
-    members = as_members(stages, train_tokens)
-    if at == len(stages) - 1:
-        groups = will_join and not settings.device.startswith("cuda")
-        more = one_more(members, text, work, launch, groups)
-        # The first of its size, taught by smaller ones, says nothing yet of what its own students can do; nor
-        # is one of a group better than the others, but all are together; nor any than those joined before.
-        first = all(member.config != config for member in members[:-1])
-        of_a_group = more is not None and more.generation == members[-1].generation
-        better = training.improved or first or of_a_group or was_joined
-        more = more if better else None
-        if not more:
-            return list(stages), why_no_more(len(members), better)
-        added = Stage(more.config, student_settings(settings, more, *text))
-        added = _in_place(added, more, at + 1, position.step + steps_of(more, *text))
-        return [*stages, added], "There is time for one more model."
-    out = leave_out(members, at, *text, work, launch)
-    kept = [stage for i, stage in enumerate(stages) if i not in out]
-    step = position.step
-    for i, member in enumerate(lengthen_last(without(members, out), at, *text, work, launch)):
-        if i > at:
-            step += steps_of(member, *text)
-            config, s = kept[i]
-            if member.weights != s.teacher_weights:  # other teachers than planned
-                s = student_settings(s, member, *text)
-            kept[i] = _in_place(Stage(config, s), member, i, step)
-    which = "model is" if len(out) == 1 else "models are"
-    return kept, f"Steps take longer than planned, so {len(out)} {which} left out." if out else ""
-
-
-def _work_left(last: Stage, training: Training, seconds: float) -> tuple[float, float]:
-    """How much of flops.work_per_step there is time for beside scores, and its `launch`: by the speed of the
-    model that was just trained, if that says how fast the `last` one will be, or else measured again."""
-    (config, settings), trained = last, training.model.config
-    group, speed, share = training.group, training.speed.tokens_per_second, 1 - SCORING_FRACTION
-    # What steps of another size take says little on a GPU: launching them takes as long, however small.
-    if speed and (settings.device == "cpu" or trained == config):
-        work = work_per_token(trained, settings.batch_size * config.block_size)
-        at_once = group.processes / group.size  # models, each as fast
-        return share * seconds * (work * speed * at_once), 0.0
-    flops, of_many = flops_of_run(settings.device, config.vocab_size, seconds, group.processes)
-    budget = Budget(None, flops=flops, flops_of_many=of_many, processes=group.processes)
-    flops, launch = machine_speed(budget, config.vocab_size)
-    return share * seconds * flops, launch
-
-
-def why_no_more(models: int, better: bool) -> str:
-    """Why a run of `models` models, the last one `better` than those before it or not, trains no other one in
-    the time that is left; "" if that is too short."""
-    if not better:
-        return "The last model is no better than those before it, so no other one follows."
-    most = models >= population.MAX_MODELS
-    return f"No other model follows: a run trains at most {population.MAX_MODELS}." if most else ""
-
-
-def _in_place(stage: Stage, member: Member, number: int, max_iters: int) -> Stage:
-    """A stage as number `number` of its run, which ends at that step."""
-    settings = replace(stage.settings, stage=number, max_iters=max_iters, teachers=member.teachers)
-    return Stage(stage.config, replace(settings, generation=member.generation, member=member.number))

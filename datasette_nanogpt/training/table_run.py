@@ -6,11 +6,9 @@ import json
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from llm_nanogpt.device import choose_device
 from llm_nanogpt.errors import NanogptError
@@ -31,14 +29,13 @@ from ..events import (
     Step,
     TrainState,
 )
-from ..registry.metrics import JOINED
 from ..registry.run_log import run_log_name
 from ..registry.runs import Run
 from .busy_machine import slower_than
 from .distributed import ProcessGroup
 from .evaluate import sample_writer
 from .final_figures import HeldOut, RunFacts, measure_figures, read_held_out
-from .join_models import models_to_join, score_joined
+from .join_models import best_alike, models_to_join, score_joined
 from .joined_size import may_join
 from .log_events import log_event, note
 from .lr_schedule import Stop
@@ -51,10 +48,11 @@ from .preparation import describe_plan, plan_models, prepare_text
 from .prompt import prompt_from, to_try
 from .recipe import check_stages
 from .reopen import reopen
-from .replaced import Replaced, describe_better, look_at
+from .replaced import look_at
+from .replan import next_stages
+from .results import Results
 from .run_before import score_of_run_before
-from .saving import Saver
-from .stages import begin_work, describe_stage, end_stages, next_stages, predict_text
+from .stages import begin_work, describe_stage, end_stages, predict_text
 from .train_state import trained_after
 from .trainer import Training
 from .verdict import verdict
@@ -63,18 +61,14 @@ from .verdict import verdict
 class TableRun:
     """A run in the leading process: writes and records the events of the trainer, and passes them on."""
 
+    # Both are set once the text is read, or the run that is resumed.
     folder: ModelFolder
+    results: Results
 
     def __init__(self, options: TrainOptions, run: Run, stop: Stop, group: ProcessGroup):
         self.options, self.run, self.stop, self.group = options, run, stop, group
         self.courier, self.crew = Courier(group), Crew(group)
         self.device, self.device_reason = choose_device(options.device, group.size)
-        self.last_score: Evaluation | None = None
-        self.scores: dict[int, float] = {}  # the last one of each stage, in bits per byte
-        self.curve: list[tuple[float, int, float]] = []  # seconds, step and bits per byte of each score
-        self.joined = ""  # what the model is made of, if it was joined
-        self.nats: np.ndarray | None = None  # of each held-out token, by the model that is saved
-        self.replaces: Replaced | None = None
         self.parts = Parts(run)
 
     def events(self, final: Path, corpus: Corpus | None, meta: dict[str, Any]) -> Generator[Event, None, str]:
@@ -83,17 +77,18 @@ class TableRun:
         `final` is the place of the model folder. Without a `corpus`, the run that is there is resumed, and
         `meta` is its nanogpt.json.
         """
-        state = None
+        state, replaces = None, None
         if corpus:
             self.folder = yield from self.prepare(corpus, final)
-            self.replaces = look_at(final, self.folder.meta)
-            self.folder.keep = self.replaces is not None and self.replaces.keep
+            replaces = look_at(final, self.folder.meta)
+            self.folder.keep = replaces is not None and replaces.keep
         else:
             self.folder, state = reopen(self.options, meta, final, self.device)
             check_stages(self.folder.stages, self.options.given())
+        self.results = Results(self.folder, self.run, replaces)
         self.folder.meta.setdefault("training", {})["log"] = run_log_name(self.run.id)
         resumed_from = state.position.step if state else None
-        prepared = describe_plan(self.folder, self.device_reason, self.replaces, resumed_from)
+        prepared = describe_plan(self.folder, self.device_reason, replaces, resumed_from)
         at = state.position.stage if state else 0
         self.crew.trained = trained_after(self.folder.path, at, len(self.folder.stages))
         if not (yield from self.predict_text(at)):
@@ -128,11 +123,6 @@ class TableRun:
         yield self.parts.begin(Progress(Part.MEASURING))
         return plan_models(options, corpus, text, staging, final, self.device)
 
-    @cached_property
-    def saver(self) -> Saver:
-        """Writes into `folder`, which must be set before this is used."""
-        return Saver(self.folder)
-
     def begin(self, position: Position, state: TrainState | None = None) -> Training:
         """The model at that position, in all processes, or in this one while others train other models."""
         folder, crew = self.folder, self.crew
@@ -155,9 +145,14 @@ class TableRun:
         self.stop.ask(self.run.stop_requested())
         return self.stop.requests > 0
 
+    @property
+    def hurries(self) -> bool:
+        """Whether somebody has asked twice, so that the run stops at once."""
+        return self.stop.requests > 1
+
     def train_stages(self, training: Training) -> Generator[Event, None, Training]:
         """Train the models of the run, beginning with this one. Returns the last that was trained."""
-        folder = self.folder
+        folder, saver = self.folder, self.results.saver
         while True:
             at, settings, model = training.settings.stage, training.settings, training.model
             self.run.generation, self.run.member = settings.generation, settings.member
@@ -173,18 +168,18 @@ class TableRun:
             # Stages that are trained already keep their numbers.
             if self.may_replan(training) and position.stage > max(self.crew.trained, default=at):
                 tokens = folder.meta["corpus"]["train_tokens"]
-                joined = may_join(folder.meta["options"]), self.is_joined
-                folder.stages, change = next_stages(folder.stages, training, position, tokens, joined)
+                joins = may_join(folder.meta["options"]), self.is_joined
+                folder.stages, change = next_stages(folder.stages, training, position, tokens, joins)
                 if change:
                     yield note(change)
             if self.ends_with(training):
                 end_stages(self.group)
                 return training
             self.parts.go_on("building the next model")
-            self.saver.finish()
-            self.saver.insist(partial(folder.write_teacher, at, model.config, model.state_dict()))
+            saver.finish()
+            saver.insist(partial(folder.write_teacher, at, model.config, model.state_dict()))
             # From here on a resume begins with the next model.
-            self.saver.state(TrainState({}, position))
+            saver.state(TrainState({}, position))
             if not (yield from self.predict_text(position.stage)) or self.stop.requests:
                 end_stages(self.group)
                 return training
@@ -192,126 +187,94 @@ class TableRun:
                 position = replace(position, best_before=training.best)
             training = self.begin(replace(position, seconds=training.clock.seconds))
             folder.drop_teachers(position.stage)
-            self.saver.state(training.state())
+            saver.state(training.state())
 
     def train_stage(self, training: Training) -> Iterator[Event]:
         """Train one model to its end, and write and record its events."""
-        run, busy = self.run, False
+        run, results, busy = self.run, self.results, False
         write_sample = sample_writer(self.folder.tokenizer, training.settings.seed)
         for event in training.run(self.stop, write_sample):
             if isinstance(event, BestWeights):
-                self.saver.weights(event)
-                self.nats = event.of_tokens
+                results.weights(event)
                 continue
             if isinstance(event, TrainState):
-                self.saver.state(event)
+                results.saver.state(event)
                 continue
             if (busy and not isinstance(event, Busy)) or isinstance(event, Speed):
                 run.update(note=None)
             busy = isinstance(event, Busy)
             match event:
                 case Busy():
-                    if self.ends_with(training) and (training.clock.over or self.stop.requests > 1):
+                    if self.ends_with(training) and (training.clock.over or self.hurries):
                         self.parts.begin(Progress(LastPart.SCORING))
                     run.update(note=str(event))
                 case Step():
                     self.parts.go_on()
                     run.step(event)
                 case Evaluation():
-                    run.evaluation(event)
-                    self.last_score, self.scores[training.settings.stage] = event, event.val_bpb
-                    self.curve.append((event.seconds, event.step, event.val_bpb))
-                    self.saver.score(event, self.may_replace(event, training))
-                    run.update(verdict=json.dumps(self.replaced_by(training.best)))
+                    results.score(event, training)
                 case Note():
                     run.update(note=event.text)
             self.stop_asked()  # after every event, as scores may leave no time for a Step
             log_event(event)
             yield event
             yield from self.keep_members(training)
-            self.saver.retry()
-            for text in (*run.notes(), *self.saver.notes()):
+            results.saver.retry()
+            for text in (*run.notes(), *results.saver.notes()):
                 yield note(text)
 
     def keep_members(self, training: Training) -> Iterator[Event]:
         """Keep the models that other processes have finished, and write and record their scores."""
-        for stage, member in self.crew.finished() if self.last_score else ():  # or there is no folder yet
-            place = self.folder.stages[stage].settings
+        results = self.results
+        if not results.last:  # there is no model folder yet, where they would be kept
+            return
+        for stage, member in self.crew.finished():
             best = member.best if member.best and member.best.val_bpb < training.best else None
             if best:
                 training.best = best.val_bpb
-                self.saver.weights(best)
-                self.nats = best.of_tokens
+                results.weights(best)
             for score in member.scores:
                 event = replace(score, best=best is not None and score.step == best.step)
-                self.scores[stage] = event.val_bpb
-                self.run.evaluation(event, (place.generation, place.member))
-                if event.best:
-                    self.saver.score(event, self.may_replace(event, training))
+                results.score_of_member(event, stage, training)
                 log_event(event)
                 yield event
-            self.saver.insist(partial(self.folder.write_teacher, stage, member.config, member.tensors))
+            results.saver.insist(partial(self.folder.write_teacher, stage, member.config, member.tensors))
             yield note(f"Model {stage + 1} of {len(self.folder.stages)} was trained by another process.")
 
     def join_models(self, training: Training) -> Iterator[Event]:
         """Join the best models of the last one's shape, or the latest of those whose scores are not known, if
         they are better together. Not where the size was set by hand, as the joined model is bigger."""
-        settings, last = training.settings, self.last_score
-        if not may_join(self.folder.meta["options"]) or last is None or self.stop.requests > 1:
+        results, last = self.results, self.results.last
+        if not may_join(self.folder.meta["options"]) or last is None or self.hurries:
             return
-        config, stages = training.model.config, self.folder.stages
-        alike = [i for i, stage in enumerate(stages) if stage.config == config]
-        alike.sort(key=lambda stage: (self.scores.get(stage, math.inf), -stage))
-        places = [None if stage == settings.stage else stage for stage in alike]
-        models = models_to_join(self.folder.path, training.model, places)
+        stages = best_alike(self.folder.stages, training.settings.stage, results.scores)
+        models = models_to_join(self.folder.path, training.model, stages)
         if not models:
             return
-        what = f"scoring {len(models)} models joined into one"
-        hurry = lambda: self.stop_asked() and self.stop.requests > 1  # noqa: E731
-        steps = score_joined(models, training, self.is_joined, hurry)
-        yield Busy(what)
+        yield Busy(f"scoring {len(models)} models joined into one")
+        steps = score_joined(models, training, self.is_joined, lambda: self.stop_asked() and self.hurries)
         joined = yield from self.parts.pass_on(steps)
         if not joined:
             return
         (model, best), before = joined, training.best
-        training.best, self.nats = best.val_bpb, best.of_tokens
-        self.saver.weights(best)
-        sample = sample_writer(self.folder.tokenizer, settings.seed)(model)
+        training.best = best.val_bpb
+        results.weights(best)
+        sample = sample_writer(self.folder.tokenizer, training.settings.seed)(model)
         seconds = training.clock.seconds
         score = Evaluation(best.step, best.val_bpb, best.val_loss, last.train_loss, seconds, True, sample)
-        self.last_score = score
-        self.run.evaluation(score, (settings.generation, JOINED))
-        self.saver.score(score, self.may_replace(score, training))
+        results.score_of_joined(score, training)
         log_event(score)
         yield score
-        self.joined = (
+        results.joined = (
             f"{len(models)} models joined into one of {model.config.parameters / 1e6:.1f}M parameters, as "
             f"together they are better: {best.val_bpb:.3f} bits per byte, the best alone {before:.3f}"
         )
-        yield note(f"This run ends with {self.joined}.")
+        yield note(f"This run ends with {results.joined}.")
 
     @property
     def is_joined(self) -> bool:
         """Whether the model that is saved is one of models joined: in a run that goes on after its end."""
         return self.folder.config.n_embd > max(config.n_embd for config, _ in self.folder.stages)
-
-    def may_replace(self, score: Evaluation, training: Training) -> bool:
-        """Whether the model may take the place of the one that is there: only if it knows more than how
-        frequent each token is, or is at least as good. A resumed model replaces only itself."""
-        knows_something = score.val_loss < training.last_good.unigram
-        return self.replaces is None or knows_something or (self.replaces.val_bpb or 0.0) >= score.val_bpb
-
-    def replaced_by(self, val_bpb: float) -> dict[str, str]:
-        """A line for the verdict, if the model that has that score has replaced a better one."""
-        better = self.better_before(val_bpb)
-        if self.folder.path != self.folder.final or better is None:
-            return {}
-        return {"replaced": describe_better(better, self.folder.final.name)}
-
-    def better_before(self, val_bpb: float) -> float | None:
-        """The score of the model that is kept, on the same held-out text, if it is better than `val_bpb`."""
-        before = self.replaces.val_bpb if self.replaces else None
-        return before if before is not None and before < val_bpb else None
 
     def may_replan(self, training: Training) -> bool:
         """Whether to plan the remaining stages again: not at the end of the run, nor where steps were asked
@@ -339,11 +302,11 @@ class TableRun:
         self, training: Training, held_out: HeldOut, finished: Finished
     ) -> Generator[Busy, None, dict[str, str]]:
         """The verdict: what the score means, in plain words. It is also kept in nanogpt.json."""
-        last = self.last_score
+        results, last = self.results, self.results.last
         self.parts.begin(Progress(LastPart.JUDGING))
         facts = RunFacts(
-            curve=self.curve,
-            nats=self.nats,
+            curve=results.curve,
+            nats=results.nats,
             train_loss=last.train_loss if last else None,
             last_bpb=score_of_run_before(self.run.home, self.run.id),
             slower=slower_than(self.run.home, self.run.id),
@@ -353,20 +316,20 @@ class TableRun:
             seconds=finished.seconds,
             hurry=lambda: max(self.stop.requests, self.run.stop_requested()) >= 2,
             keep_documents=self.run.documents,
-            joined=self.joined,
+            joined=results.joined,
         )
         figures = yield from self.parts.pass_on(measure_figures(self.folder, training, held_out, facts))
         lines = verdict(figures)
         self.folder.meta["verdict"] = {"lines": lines, "figures": asdict(figures)}
         self.folder.write_meta()
-        lines = {**lines, **self.replaced_by(finished.val_bpb)}  # about the run, so not in nanogpt.json
+        lines = {**lines, **results.replaced_by(finished.val_bpb)}  # about the run, so not in nanogpt.json
         self.run.update(verdict=json.dumps(lines))
         return lines
 
     def finish(self, training: Training) -> Finished:
         """Record the end. Raises NanogptError if the model was not good enough to replace the one there."""
-        folder, clock = self.folder, training.clock
-        self.saver.finish()
+        folder, clock, results = self.folder, training.clock, self.results
+        results.saver.finish()
         if folder.path != folder.final:
             raise NanogptError(
                 f"The model that was trained knows no more than how frequent each token is, so "
@@ -392,8 +355,8 @@ class TableRun:
             epochs=training.epochs,
             models=max(self.crew.trained | {training.settings.stage}) + 1,
             best_step=score["step"],
-            better_before=self.better_before(score["val_bpb"]),
-            sample=self.last_score.sample if self.last_score else "",
+            better_before=results.better_before(score["val_bpb"]),
+            sample=results.last.sample if results.last else "",
             prompt=prompt_from(tokens.val, folder.tokenizer),
             **to_try(tokens, folder.meta["source"]),
         )

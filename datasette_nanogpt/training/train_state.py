@@ -105,8 +105,8 @@ def teacher_probs_file(folder: Path, teachers: Sequence[int]) -> Path:
 
 
 def drop_teachers(folder: Path, needed: Collection[Sequence[int]], models: Collection[int]) -> Iterator[Path]:
-    """Delete what no model will learn from: all predictions but those of the groups of stages in `needed`,
-    and all weights but those of the stages in `models`. Yields the files that are gone."""
+    """Delete what no model will learn from: all predictions but those of the teachers in `needed`, each as
+    a model's settings have them, and all weights but those of the stages in `models`. Yields the files."""
     kept = {teacher_probs_file(folder, teachers).name for teachers in needed}
     kept |= {f"teacher-{stage}.safetensors" for stage in models}
     for file in (folder / "training").glob("teacher*"):

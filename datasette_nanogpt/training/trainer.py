@@ -36,7 +36,6 @@ from .step import Knobs, Steps, TrainStep, make_steps
 from .teacher_probs import TeacherProbs
 from .trial_memory import TrialMemory
 
-IMPROVED = 0.999  # a score below the best one times this is clearly better: two seeds differ by more
 STATE_SECONDS = 30.0  # between TrainState events, from the first score to the last decay
 
 
@@ -80,7 +79,7 @@ class Training:
         )
         self.batches = Batches(self.loader, s.batch_size, s.device, group, teacher)
         self.best = start.best  # bits per byte, of the whole run
-        # Of earlier generations. A resume may always add a model, as somebody asked for more.
+        # The same of earlier generations; after a resume infinite, as that may always add a model.
         self.best_before = start.best_before if not self.clock.model_steps else math.inf
         self.scores = ScoreSchedule(self.clock, s, self.best, s.batch_size * block_size, len(tokens.val))
         self.evaluated_step = -1  # the last one that was scored
@@ -249,11 +248,6 @@ class Training:
         """How often this model has read the text."""
         windows = self.clock.model_steps * self.settings.batch_size
         return windows * self.loader.block_size / len(self.tokens.train)
-
-    @property
-    def improved(self) -> bool:
-        """Whether the best model is clearly better than those of earlier generations."""
-        return self.best < IMPROVED * self.best_before
 
     # ---- The training loss
 
