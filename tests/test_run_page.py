@@ -39,7 +39,8 @@ from datasette_nanogpt.web.disk_full import free_space
 from datasette_nanogpt.web.estimate import _automatic
 from datasette_nanogpt.web.first_score import when_first
 from datasette_nanogpt.web.run_offers import made_by
-from datasette_nanogpt.web.run_states import _why_slow, in_words_of_the_form, slower_notice
+from datasette_nanogpt.web.run_phases import why_slow
+from datasette_nanogpt.web.run_states import in_words_of_the_form, slower_notice
 from llm_nanogpt.changes import replaced
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import InvalidOptions
@@ -618,7 +619,7 @@ def test_a_run_knows_its_model_whatever_the_clock_did(run, training, made):
 def test_a_start_in_the_future_is_not_slow():
     """As when the clock was set back since."""
     started = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    assert _why_slow({"started": started, "preparing": None}) == ""
+    assert why_slow({"started": started, "preparing": None}) == ""
 
 
 @pytest.mark.parametrize(

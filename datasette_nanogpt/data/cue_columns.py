@@ -11,12 +11,14 @@ from .markup import OF_WHOLE_TEXTS
 from .parts_of_texts import ENDS, numbers_of
 from .subtitles import has_signs
 
+# Words in the name of a column that says when a cue starts; ENDS has those for its end.
 _STARTS = frozenset(["start", "starts", "begin", "from", "in", "offset", "onset"])
 _OF_PAGES = re.compile(r"<(?:p|div|a|ul|ol|li|h[1-6]|img|table|blockquote|pre)\b", re.IGNORECASE)
 
 
 def is_of_cues(text: Column, columns: Sequence[Column]) -> bool:
-    """Whether each row has when it starts and ends, and some texts have signs of subtitles, not of pages."""
+    """Whether columns say when each row starts and when it ends, and some of its texts have the marks of
+    subtitles, but none those of a web page."""
     if text.kind.is_embedded or text.kind.markup in OF_WHOLE_TEXTS or not any(map(has_signs, text.texts)):
         return False
     if any(map(_OF_PAGES.search, text.texts)):
@@ -26,4 +28,5 @@ def is_of_cues(text: Column, columns: Sequence[Column]) -> bool:
 
 
 def _is_time(column: Column) -> bool:
+    """Whether a column has numbers that differ."""
     return len(set(numbers_of(column.values))) > 1

@@ -21,6 +21,7 @@ SAMPLED = 4  # one in this many shingles is used, the same ones in every documen
 BANDS, ROWS_PER_BAND = 12, 7
 CHUNK_BYTES = 2**20  # bytes that are hashed at a time, and band keys that are looked up at a time
 PIECES = 5000  # pieces of documents that are hashed at a time
+# Odd numbers by which the MinHash values of a band are multiplied before they are added to its key.
 _MIX = np.random.default_rng(0).integers(2**63, size=ROWS_PER_BAND, dtype=np.uint64) | np.uint64(1)
 # Odd numbers that mix bits when multiplied by: 2^64 over the golden ratio, and a prime of xxHash.
 _ODD = [np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)]
@@ -51,8 +52,8 @@ class NearDuplicates:
             file.write(keys.tobytes())
 
     def groups(self, chosen: np.ndarray) -> np.ndarray:
-        """For each of the `chosen` documents (indices in the order added), an int32: the first of `chosen` (a
-        place in it) that is in the same group.
+        """The group of each of the `chosen` documents, which are numbers in the order added: (chosen,) int32,
+        the place in `chosen` of the first document of the same group.
 
         Groups are transitive: if a is a near-duplicate of b and b of c, all three form a group.
         """
@@ -62,8 +63,8 @@ class NearDuplicates:
             keys = np.fromfile(file, dtype=np.uint64)
             if len(chosen) < len(keys):
                 keys = keys[chosen]
-            repeated = np.sort(keys)
-            repeated = np.unique(repeated[1:][repeated[1:] == repeated[:-1]])
+            in_order = np.sort(keys)
+            repeated = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
             if not len(repeated):
                 continue
             parts = np.array_split(np.arange(len(keys), dtype=np.int32), len(keys) // CHUNK_BYTES + 1)
@@ -80,8 +81,9 @@ def _is_in(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _in_pieces(documents: Sequence[bytes]) -> Iterator[tuple[list[int], list[bytes]]]:
-    """All documents in batches, the long ones in pieces that have each shingle once: whose piece each is, and
-    the pieces. Of batches of short ones the signatures take the memory, of others the shingles."""
+    """The documents in batches, cut into pieces of at most CHUNK_BYTES that overlap, so that each shingle is
+    in one of them: for each piece the number of its document, and the pieces. A batch is limited twice: with
+    short documents signatures take most of the memory, with long ones shingles."""
     owners: list[int] = []
     pieces: list[bytes] = []
     size = 0

@@ -11,8 +11,9 @@ from .sample import Value
 from .source import Source
 from .sqlite import connect, quote
 
-MIN_FRACTION = 0.02  # of the rows: fewer are not told
-MAX_BY_PROGRAMS = 0.9  # of the rows: more that a program seems to have written are what the table is
+MIN_FRACTION = 0.02  # the fraction of the rows from which on a kind of rows is worth a sentence
+# The fraction of the rows up to which those of a program are: if it wrote more, they are what the table has.
+MAX_BY_PROGRAMS = 0.9
 
 
 class Exclusion(str):
@@ -22,7 +23,8 @@ class Exclusion(str):
 
 
 def exclusion(source: Source, told: str, condition: str) -> Exclusion:
-    """`told` says what for, as "… To leave these out"."""
+    """The sentence `told`, which ends in what the condition is for ("… To leave these out"), with the option
+    that has the condition."""
     sentence = Exclusion(f"{told}: {shell_command(['--where', _with_own(source, [condition])])}")
     sentence.condition = condition
     return sentence
@@ -34,14 +36,14 @@ def is_told(source: Source, count: int, most: float = 1.0) -> bool:
 
 
 def without_null(source: Source, column: str) -> str:
-    """SQL for a column that has "" for NULL, which is neither in a list nor not in it."""
+    """SQL for a column, with "" in place of NULL: in SQL, NULL is neither in a list nor not in it."""
     has_null = any(row[column] is None for row in source.sample)
     return f"ifnull({quote(column)}, '')" if has_null else quote(column)
 
 
 def all_at_once(source: Source, remarks: Sequence[str], command: TrainCommand) -> list[str]:
-    """A sentence with one condition for all exclusions among the remarks, where there are several: of two
-    options `--where` the last one counts. It has the whole command where `command` has what was typed."""
+    """A sentence with one condition for all exclusions among the remarks, if there are several: a command
+    takes one `--where`. It has the whole command if `command` knows what was typed."""
     conditions = list(dict.fromkeys(r.condition for r in remarks if isinstance(r, Exclusion)))
     if len(conditions) < 2:
         return []
@@ -55,7 +57,7 @@ def all_at_once(source: Source, remarks: Sequence[str], command: TrainCommand) -
 def _with_own(source: Source, conditions: Sequence[str]) -> str:
     """Conditions in one, after the run's own."""
     if source.where:
-        end = "\n" if "--" in source.where else ""  # of a comment
+        end = "\n" if "--" in source.where else ""  # else a comment would swallow the bracket
         own = [f"({source.where}{end})"]
     else:
         own = []
@@ -65,7 +67,7 @@ def _with_own(source: Source, conditions: Sequence[str]) -> str:
 
 
 def _has_rows(source: Source, conditions: Sequence[str]) -> bool:
-    """Whether any row is left; also where that cannot be told in time."""
+    """Whether any row is left; True also if that cannot be found out in time."""
     condition = " and ".join(f"({each})" for each in conditions)
     try:
         with connect(source.database) as db:
@@ -76,7 +78,7 @@ def _has_rows(source: Source, conditions: Sequence[str]) -> bool:
 
 
 def listed(values: Sequence[Value]) -> str:
-    """Strings and numbers as SQL has them, between commas."""
+    """Strings and numbers as SQL writes them, with commas between them."""
     return ", ".join(
         str(value) if isinstance(value, int | float) else "'" + str(value).replace("'", "''") + "'"
         for value in values

@@ -1,4 +1,4 @@
-"""JSON that is not read and has more text in it than what is, and the SQL that reads it."""
+"""JSON that is not read although it has more text than the columns that are, and the SQL that reads it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .shapes import letters, shape_of
 from .source import QUERY, Source
 from .sqlite import quote
 
-MAX_DEPTH = 20  # levels of JSON
-MAX_ELEMENTS = 100  # of a list that are looked at
-COMPARED = 20  # characters by which a text that is read anyway is known
-_EACH = "[*]"  # in a path, for all elements of a list
+MAX_DEPTH = 20  # levels of JSON that are looked at
+MAX_ELEMENTS = 100  # elements of a list that are looked at
+COMPARED = 20  # a text whose first characters, so many, are in the columns that are read does not count
+_EACH = "[*]"  # stands in a path for each element of a list
 
 
 def unread_json(source: Source, command: TrainCommand) -> Iterator[str]:
-    """A sentence about the first such column of the source's sample, with the command that reads it."""
+    """A sentence about the first such column, by the source's sample, with the command that reads it."""
     if source.template or source.grouping or source.table == QUERY:
         return
     read = sum(letters(str(row[column] or "")) for row in source.sample for column in source.body)
@@ -27,13 +27,13 @@ def unread_json(source: Source, command: TrainCommand) -> Iterator[str]:
         values = [json_or_none(row[column]) for row in source.sample]
         found = [list(_strings(value, "$", 0)) for value in values]
         texts = Counter[str]()
-        for row, of_row in zip(source.sample, found, strict=True):
-            of_body = " ".join(str(row[name]) for name in source.body)
-            for path, text in of_row:
-                texts[path] += letters(text) if text.strip()[:COMPARED] not in of_body else 0
+        for row, strings in zip(source.sample, found, strict=True):
+            body = " ".join(str(row[name]) for name in source.body)
+            for path, text in strings:
+                texts[path] += letters(text) if text.strip()[:COMPARED] not in body else 0
         path, most = next(iter(texts.most_common(1)), ("", 0))
         if most > read:
-            if all(sum(each == path for each, _ in of_row) < 2 for of_row in found):
+            if all(sum(each == path for each, _ in strings) < 2 for strings in found):  # lists of one element
                 path = path.replace(_EACH, "[0]")
             others = [quote(name) for name in (source.title, *source.body) if name]
             is_all = all(
@@ -47,7 +47,7 @@ def unread_json(source: Source, command: TrainCommand) -> Iterator[str]:
 
 
 def _extracted(column: str, path: str, is_all: bool) -> str:
-    """SQL for the text at a path; of the elements of a list each on a line. `is_all`: all values are JSON."""
+    """SQL for the text at a path, with a line for each element of a list. `is_all`: all values are JSON."""
     value = quote(column) if is_all else f"iif(json_valid({quote(column)}), {quote(column)}, null)"
     before, is_list, after = path.partition(_EACH)
     if not is_list:
@@ -61,8 +61,8 @@ def _extracted(column: str, path: str, is_all: bool) -> str:
 
 
 def _strings(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
-    """The prose in JSON, each string with its path as SQLite has it, but that of lists is the same for
-    each element."""
+    """The strings of prose in JSON, each with its path as SQLite writes it, in which `_EACH` stands for the
+    number of an element."""
     if isinstance(value, str) and " " in value.strip() and "'" not in path and not shape_of(value):
         yield path, value
     elif isinstance(value, list) and value and depth < MAX_DEPTH:

@@ -18,14 +18,14 @@ from .source import QUERY, Source
 from .speakers import SPEAKERS
 from .sqlite import column_names, connect, quote, schema_of
 
-MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
-MORE_TEXT = 3  # times as much text must be in the parts as in short rows that they belong to
-MAX_DISTINCT = 0.7  # of the rows, at most, begin another whole
+MIN_ROWS = 10  # of fewer rows than this nothing is said
+MORE_TEXT = 3  # the parts must have so many times as much text as the rows that they belong to
+MAX_DISTINCT = 0.7  # wholes per part, at most: else they are not parts of something
 
 
 def linked_parts(source: Source, command: TrainCommand) -> Iterator[str]:
-    """Sentences about a table with the text of these rows in several parts, or about a table with the titles
-    of what these rows are parts of, each with what to type. The caller may see all tables."""
+    """Sentences, each with what to type, about a table that has the text of these rows in several parts, or
+    about one that has the titles of what these rows are parts of. Only for who may see all tables."""
     if source.table == QUERY or source.template or source.grouping or source.where:
         return
     if len(source.sample) < MIN_ROWS or not source.body:
@@ -39,6 +39,7 @@ def linked_parts(source: Source, command: TrainCommand) -> Iterator[str]:
 
 
 def _parts(source: Source, command: TrainCommand) -> Iterator[str]:
+    """About the table with the most text whose rows belong to these, if these are short."""
     if not are_short(source):
         return
     with connect(source.database) as db:
@@ -71,7 +72,7 @@ def _leading(db: sqlite3.Connection, source: Source) -> Iterator[tuple[str, str]
             named_so = [name for name in column_names(db, quote(table)) if words_of(name) in names]
         except sqlite3.OperationalError:  # a virtual table of an extension that is not here
             continue
-        # What somebody wrote is no part of a table of people.
+        # A row that leads to its author is no part of the author.
         if columns := [name for name in (*keys, *named_so) if name and not named(SPEAKERS, [name])]:
             yield table, columns[0]
 
@@ -87,6 +88,7 @@ def _size(source: Source) -> float:
 
 
 def _wholes(source: Source, command: TrainCommand) -> Iterator[str]:
+    """About the table to which a column of these rows leads, if another column numbers them within it."""
     for column in source.columns:
         keys = [key for key in values_of(source, column) if key is not None]
         if column in source.text_columns or not 1 < len(set(keys)) <= MAX_DISTINCT * len(keys):
@@ -94,11 +96,12 @@ def _wholes(source: Source, command: TrainCommand) -> Iterator[str]:
         place = find_place(source, column)
         title = linked_title(source, column) if place and place != column else None
         if place and title:
-            yield from _told(source, command, title, place)
+            yield from _describe_wholes(source, command, title, place)
             return
 
 
-def _told(source: Source, command: TrainCommand, title: LinkedTitle, place: str) -> Iterator[str]:
+def _describe_wholes(source: Source, command: TrainCommand, title: LinkedTitle, place: str) -> Iterator[str]:
+    """How to read all parts of a whole as one text, and, if parts have titles, each with both titles."""
     here = quote(source.table)
     alias = title.alias(source)
     whole = f"select {here}.*, {title.sql} as {alias} from {here}{title.join(source.table)}"

@@ -16,13 +16,17 @@ from .source import QUERY, Source
 from .speakers import SPEAKERS
 from .sqlite import column_names, connect, primary_key, quote, schema_of
 
-MAX_KINDS = 20  # different values of a column that says what a row is
-MAX_ALIKE = 0.5  # different texts per row: those of a program repeat themselves
-MIN_NUMBERED, MAX_ALIKE_NUMBERED = 5, 0.3  # rows of a kind that has no name, and different texts per row
-LAST_WORDS = (4, 3)  # of a text that are compared: "ada joined the channel." begins with a name
-MAX_SOUNDS = 6  # that are told
-MAX_BOTS = 10_000  # that are looked for
+MAX_KINDS = 20  # a column with more different values does not say what kind of row each is
+MAX_ALIKE = 0.5  # what a program wrote repeats itself: it has at most so many different texts per row
+# A kind that is a number has no name to go by: it must have so many rows, and be more alike than that.
+MIN_NUMBERED, MAX_ALIKE_NUMBERED = 5, 0.3
+# Texts are compared by their last four words, or three: "ada joined the channel." begins with a name.
+LAST_WORDS = (4, 3)
+MAX_SOUNDS = 6  # with more different ones, texts in brackets are no list of sounds
+MAX_BOTS = 10_000  # people in a table that are bots: so many are looked for among the rows
+# The last word of the name of a column that says what kind of row each is.
 _KIND_NAMES = frozenset(["type", "subtype", "kind", "event"])
+# Words for kinds of rows that chat programs write by themselves.
 _OF_SYSTEM = frozenset(
     [
         *("system", "service", "notification", "notice", "event", "membership", "join", "joined", "leave"),
@@ -31,9 +35,9 @@ _OF_SYSTEM = frozenset(
     ]
 )
 _BOTS = frozenset(["bot", "bots", "robot"])
-_BOT_KEYS = ("isBot", "is_bot", "bot")  # of a person in JSON
-# What differs in texts of a program: whom they name, numbers, and what is quoted. A word without a sign is
-# looked at from each of its letters, so that a name may have only so many before the sign.
+_BOT_KEYS = ("isBot", "is_bot", "bot")  # in the JSON of a person
+# What differs in texts of a program: names with a sign, numbers, and what is quoted. At most 60 characters
+# may stand before the sign, as the search tries every letter of a long word as the start of a name.
 _NAMED = re.compile(r"\S{0,60}[@<>#]\S*|\d+|[\"“'].{1,80}?[\"”']")
 _MERGE = re.compile(
     r"Merge (?:pull request #|merge request |(?:remote-tracking )?branch(?:es)? |tag |commit )|Merged PR "
@@ -42,12 +46,13 @@ _SOUND = re.compile(r"\[[ _]*[A-Za-z][A-Za-z_ ]{2,30}\]|\([A-Za-z][a-z ]{2,30}\)
 
 
 def machine_rows(source: Source, of: str, but: Sequence[str] = ()) -> Iterator[Exclusion]:
-    """Sentences about such rows of the source's sample, each with the option that leaves them out. `of` says
-    what was looked at: "rows". The columns `but` do not say what a row is, though they are named so."""
+    """Sentences about rows of the source's sample that nobody wrote, each with the option that leaves them
+    out. `of` is what a sentence calls the rows that were looked at, such as "rows". The columns `but` have
+    names like "type", but do not say what a row is."""
     if not source.body:
         return
-    of_system = [*_system_messages(source, of, but)]
-    yield from of_system or chat_lines(source, of)
+    by_kind = [*_system_messages(source, of, but)]
+    yield from by_kind or chat_lines(source, of)  # without a column that says it, the texts themselves may
     yield from _bots_in_json(source, of)
     yield from _sounds(source, of)
     yield from _merges(source, of)
@@ -60,6 +65,7 @@ def _texts(source: Source) -> list[str]:
 
 
 def _system_messages(source: Source, of: str, but: Sequence[str]) -> Iterator[Exclusion]:
+    """About rows of kinds that a program writes, by a column that says what kind each row is."""
     texts = _texts(source)
     for column in (name for name in source.columns if name not in but):
         values = [row[column] for row in source.sample]
@@ -68,12 +74,10 @@ def _system_messages(source: Source, of: str, but: Sequence[str]) -> Iterator[Ex
             continue
         if column in source.text_columns or is_known(source, column):
             continue
-        of_kind = {
-            kind: [text for text, value in zip(texts, values, strict=True) if value == kind] for kind in kinds
-        }
-        # What most rows are is what the table is of, however alike they are.
-        few = {kind: said for kind, said in of_kind.items() if 2 * len(said) <= len(texts)}
-        found = sorted((kind for kind, said in few.items() if _is_of_program(kind, said)), key=str)
+        by_kind = {kind: [t for t, v in zip(texts, values, strict=True) if v == kind] for kind in kinds}
+        # A kind of more than half of the rows is what the table is about, however alike these are.
+        some = {kind: written for kind, written in by_kind.items() if 2 * len(written) <= len(texts)}
+        found = sorted((kind for kind, written in some.items() if _is_of_program(kind, written)), key=str)
         count = sum(values.count(kind) for kind in found)
         if is_told(source, count, MAX_BY_PROGRAMS):
             is_what = f"{column} is {' or '.join(map(str, found))}"
@@ -83,21 +87,22 @@ def _system_messages(source: Source, of: str, but: Sequence[str]) -> Iterator[Ex
 
 
 def _is_of_program(kind: str | int, texts: Sequence[str]) -> bool:
-    """Whether rows of a kind are those of a chat program or of bots, by its name, and by texts that are
-    alike, of a number by these alone."""
+    """Whether a program wrote the rows of a kind: by the name of the kind and by how alike the texts are, or,
+    if the kind is a number, by the texts alone."""
     words = frozenset(words_of(str(kind)))
     if words & _BOTS:
         return True
-    said = [_NAMED.sub(" ", text).split() for text in texts if text.strip()]
-    if not said:  # rows without text are skipped anyway
+    written = [_NAMED.sub(" ", text).split() for text in texts if text.strip()]
+    if not written:  # rows without text are skipped anyway
         return False
-    ends = min(len({" ".join(text[-count:]) for text in said}) for count in LAST_WORDS)
+    different = min(len({" ".join(text[-count:]) for text in written}) for count in LAST_WORDS)
     if isinstance(kind, int):
-        return len(said) >= MIN_NUMBERED and ends <= MAX_ALIKE_NUMBERED * len(said)
-    return bool(words & _OF_SYSTEM) and ends <= max(1, MAX_ALIKE * len(said))
+        return len(written) >= MIN_NUMBERED and different <= MAX_ALIKE_NUMBERED * len(written)
+    return bool(words & _OF_SYSTEM) and different <= max(1, MAX_ALIKE * len(written))
 
 
 def _bots_in_json(source: Source, of: str) -> Iterator[Exclusion]:
+    """About rows whose author, JSON in a column, is marked as a bot."""
     for column in named(SPEAKERS, [c for c in source.columns if c not in source.body]):
         people = [object_or_none(row[column]) for row in source.sample]
         for key in _BOT_KEYS:
@@ -111,6 +116,7 @@ def _bots_in_json(source: Source, of: str) -> Iterator[Exclusion]:
 
 
 def _sounds(source: Source, of: str) -> Iterator[Exclusion]:
+    """About rows of a transcript that have only a sound, such as [MUSIC]."""
     if len(source.body) != 1 or source.title:
         return
     (column,) = source.body
@@ -136,8 +142,8 @@ def _merges(source: Source, of: str) -> Iterator[Exclusion]:
 
 
 def linked_bots(source: Source) -> Iterator[Exclusion]:
-    """A sentence about rows that a bot wrote, by a table of people to which a foreign key leads. The caller
-    may see all tables."""
+    """A sentence about rows that a bot wrote, by a table of people to which a foreign key leads. Only for a
+    caller who may see all tables."""
     if source.table == QUERY or source.template or not source.sample:
         return
     with connect(source.database) as db:

@@ -8,12 +8,13 @@ from .column_content import Column
 from .column_names import MACHINE_MADE, TITLES, is_mail_header, named, words_of
 from .speakers import SPEAKERS
 
-MIN_ROWS = 5  # with such a text
-MIN_DIFFERENT = 0.7  # of these texts: fewer are labels
-MIN_WORDS = 4  # of a sentence
-MIN_LOWER = 0.5  # the fraction of the words of a sentence that do not begin with a capital: names do
+MIN_ROWS = 5  # texts in the sample: fewer say nothing of a column
+MIN_DIFFERENT = 0.7  # the fraction of different texts: labels have fewer
+MIN_WORDS = 4  # words of a sentence
+MIN_LOWER = 0.5  # the fraction of a sentence's words that begin with a small letter: of names, few do
 MAX_COMMAS = 0.4  # commas per word: a list of keywords has more
-# Words of columns in which people say something, so that a word or two are text as well.
+LETTERS_PER_WORD = 3  # about, in scripts without spaces
+# Words in names of columns in which people say something, so that two words are a text there.
 _SAID = frozenset(
     [
         *("note", "notes", "annotation", "annotations", "comment", "comments", "remark", "remarks", "memo"),
@@ -22,7 +23,7 @@ _SAID = frozenset(
         *("notas", "comentario", "commento", "opmerking", "заметка", "комментарий", "笔记", "备注", "メモ"),
     ]
 )
-# Words of columns in which sentences are not what somebody had to say.
+# Words in names of columns whose sentences are not what somebody had to say.
 _NOT_SAID = frozenset(
     [
         *("citation", "reference", "references", "bibliography", "address", "location", "place", "venue"),
@@ -31,27 +32,13 @@ _NOT_SAID = frozenset(
         *("creditline", "provenance", "attribution"),
         *("affiliation", "affiliations", "alt", "path", "url", "uri", "link", "sql", "code", "query", "html"),
         *("command", "error", "traceback", "log", "headers", "agent", "metadata", "meta", "seo", "search"),
-        *(
-            "keywords",
-            "slug",
-            "filename",
-            "file",
-            "hash",
-            "token",
-            "bio",
-            "about",
-            "template",
-            "css",
-            "config",
-            "music",
-            "mood",
-        ),
+        *("slug", "filename", "file", "hash", "token", "bio", "about", "template", "css", "config"),
+        *("music", "mood"),
         *("context", "original", "raw", "plain", "plaintext", "excerpt", "snippet", "preview", "teaser"),
     ]
 )
 _WORD = regex.compile(r"\p{L}[\p{L}\p{M}'\u2019-]*")
 _UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}]")
-LETTERS_PER_WORD = 3  # in scripts without spaces, about
 
 
 def is_said(column: Column) -> bool:

@@ -17,7 +17,8 @@ from ..registry.metrics import scores_of_runs
 from ..registry.runs import OVER, REFUSED, UNDER_WAY, find_run, find_runs
 from . import chart
 from .permissions import NOWHERE, Actor, Origin, may, origin_of_run
-from .run_states import last_part, short_reason
+from .run_phases import last_part
+from .run_states import short_reason
 from .state import state_of
 from .threads import in_thread
 

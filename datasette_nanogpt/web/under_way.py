@@ -11,7 +11,7 @@ from datasette.app import Datasette
 from ..registry.db import RegistryError, patience, registry_file
 from ..registry.runs import UNDER_WAY, find_runs
 from .permissions import Actor, Origin, may, origin_of_run
-from .run_states import last_part, parts_of
+from .run_phases import last_part, parts_of
 from .shown_runs import as_seen_by, describe_run, permission_to_change, run_as_json
 from .state import state_of
 from .threads import REGISTRY_SECONDS, in_thread

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 
 FENCES = ('"""', "'''", "```")
 _ANY = re.compile("|".join(FENCES))
-# A kind is followed if the rows close so many, and leave at most this fraction of them open.
+# A kind of fence is kept to if the rows close so many, and leave at most this fraction of them open.
 FEWEST, LEFT_OPEN = 20, 0.05
-USUAL, RARE = 0.25, 0.5  # of what the rows have within fences is shorter: LOG.md, "Lines and apostrophes"
-# Nats: what closes a fence gains them at the rare length; while one is open, the end of the text loses them.
+# The usual and the rare length of what is within a fence: these fractions of those in the rows are shorter
+# (LOG.md, "Lines and apostrophes").
+USUAL, RARE = 0.25, 0.5
+# Nats: so much likelier is what closes a fence at the rare length; so much less likely is the end of the text
+# while one is open.
 STRENGTH, END = 4.0, 4.0
 
 
@@ -76,12 +79,13 @@ class Fences:
     def __init__(self, tokenizer: Vocabulary, lengths: Mapping[str, Lengths], prompt: str) -> None:
         self._tokenizer, self._lengths = tokenizer, lengths
         self._opened: str | None = None
-        # Characters since it was opened; what may be the beginning of a mark.
-        self._within, self._tail = 0, ""
+        self._within = 0  # characters since it was opened
+        self._tail = ""  # the last characters, if they may be the beginning of a fence
         self.add(prompt)
         self._within = 0
 
     def add(self, text: str) -> None:
+        """Take in what was written next."""
         text, start = self._tail + text, 0
         self._within -= len(self._tail)
         for match in _ANY.finditer(text):

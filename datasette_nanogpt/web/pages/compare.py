@@ -21,12 +21,13 @@ from ...training.verdict import ODD
 from ..chart import NARROW, WIDE, Score, two_lines
 from ..comparison import both, describe_settings, margin_between, planned_settings, same_value
 from ..disk_full import free_space
+from ..headline import levels, unit_of, without_busy
 from ..machines import caution_of
 from ..outcome import Outcome, outcome_of, take_either, tell_times, why_no_score
 from ..permissions import Origin, may, origin_of_model
 from ..responses import changed, json_error, not_done, page, render, sent_json, wants_json
 from ..run_offers import form_filled_in, made_by
-from ..run_states import last_part, levels, unit_of, without_busy
+from ..run_phases import last_part
 from ..shown_models import find_model
 from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
 from ..state import state_of

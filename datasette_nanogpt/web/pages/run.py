@@ -31,6 +31,7 @@ from .. import chart, polling
 from ..comparison import describe_settings, known_scores, other_runs
 from ..disk_full import free_space
 from ..first_score import when_scored
+from ..headline import advice_of, busy_notice, verdict_below
 from ..menus import rows_url
 from ..permissions import Origin, may, origin_of_model, origin_of_run
 from ..responses import (
@@ -57,18 +58,14 @@ from ..run_offers import (
     unused_minutes,
     why_gone,
 )
+from ..run_phases import last_part, phase_of
 from ..run_states import (
-    advice_of,
-    busy_notice,
     how_long,
     in_words_of_the_form,
-    last_part,
-    phase_of,
     readable_log,
     replaced_a_better_model,
     slower_notice,
     state_as_json,
-    verdict_below,
     what_it_replaces,
 )
 from ..shown_models import find_model
