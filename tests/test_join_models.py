@@ -70,6 +70,7 @@ def test_only_models_of_one_shape_are_joined_and_only_so_many(tmp_path, monkeypa
     torch.testing.assert_close(joined[0].logits(IDS), model(3).logits(IDS))
     assert models_to_join(tmp_path, last, (None,)) == []
     assert models_to_join(tmp_path, last, (9, None)) == []  # somebody has removed it
+    assert len(models_to_join(tmp_path, last, (1, 2, 3), joined_config(last.config, 2).parameters)) == 2
     monkeypatch.setattr(joined_size, "MOST_PARAMETERS", joined_config(last.config, 2).parameters)
     assert len(models_to_join(tmp_path, last, (1, 2, 3, None))) == 2
     monkeypatch.setattr(join_models, "available_memory", lambda: 1000)

@@ -13,6 +13,7 @@ from datasette_nanogpt.training.flops import (
     work_of_teaching,
     work_per_step,
 )
+from datasette_nanogpt.training.joined_size import joined_config
 from datasette_nanogpt.training.memory import Workload, estimate_memory, process_bytes
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.plan import LONG_TEXT, choose_plan
@@ -339,6 +340,15 @@ def test_no_size_is_chosen_beyond_the_parameters_that_are_allowed():
     for given in ({"size": "m"}, {"n_layer": 50}, {"size": "xs", "vocab_size": 10**6}):
         with pytest.raises(NanogptError, match="at most 1,000,000 parameters"):
             plan(BLOG, given=given | {"max_parameters": 1_000_000}, vocab_size=given.get("vocab_size", 1024))
+
+
+def test_a_servers_limit_does_not_keep_models_from_being_joined():
+    free = plan(BLOG, 60, flops=5e11)
+    limited, less = (
+        plan(BLOG, 60, given={"max_parameters": n}, flops=5e11) for n in (50_000_000, 15_000_000)
+    )
+    assert free.joined == 3 and limited == free
+    assert less.joined == 2 and joined_config(less.config, 3).parameters > 15_000_000
 
 
 def test_a_machine_that_is_slower_than_planned_trains_the_last_model_all_the_same():

@@ -101,12 +101,14 @@ def best_alike(stages: Sequence[Stage], last: int, scores: Mapping[int, float]) 
     return [None if number == last else number for number in found]
 
 
-def models_to_join(folder: Path, last: GPT, stages: Sequence[int | None]) -> list[GPT]:
+def models_to_join(
+    folder: Path, last: GPT, stages: Sequence[int | None], parameters: float = math.inf
+) -> list[GPT]:
     """The models to join at the end of a run: the first of those `stages` whose weights are there, all of one
     shape. None is the `last` one, the others are in the model folder `folder`. No models where there are no
-    two, or they would be too big, to write quickly or for the memory that is left."""
+    two, or they would be too big: for `parameters`, to write quickly, or for the memory that is left."""
     memory = available_memory()
-    most = most_joined(last.config, math.inf if memory is None else memory / JOINING_BYTES)
+    most = most_joined(last.config, min(parameters, math.inf if memory is None else memory / JOINING_BYTES))
     models: list[GPT] = []
     for stage in stages:
         if len(models) < most:

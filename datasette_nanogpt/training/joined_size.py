@@ -38,4 +38,4 @@ def most_joined(config: GPTConfig, parameters: float = math.inf) -> int:
 def may_join(given: Mapping[str, Any]) -> bool:
     """Whether a run with the options `given` may end with its last models joined into one, which is bigger:
     not where their size was set by hand."""
-    return not (size_is_given(given) or given.get("max_parameters"))
+    return not size_is_given(given)

@@ -182,7 +182,7 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
         allowed = _allowed_sizes(given, shape, vocab_size, run)
         sizes = {k: c for k, c in allowed.items() if c.parameters >= allowed[smallest].parameters}
     small = {name: make_config(TEACHERS[name], vocab_size, shape) for name in sizes}
-    return _plan_several(run, size, sizes, small, why, may_join(given))
+    return _plan_several(run, size, sizes, small, why, limit if may_join(given) else 0.0)
 
 
 def _choose_batch(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: Budget) -> _Run:
@@ -255,10 +255,11 @@ def _plan_several(
     sizes: Mapping[str, GPTConfig],
     small: Mapping[str, GPTConfig],
     why: str,
-    joined: bool,
+    joined: float,
 ) -> Plan:
     """The plan where there is more time than MAX_EPOCHS of `size` take: several models, chosen as
-    `_choose_members` does, or one that ends early."""
+    `_choose_members` does, or one that ends early. `joined` is the most parameters that a model may have
+    which is made of others; 0: none is made."""
     name, members, most = _choose_members(run, sizes, small, joined)
     config = sizes[name]
     if name != size:
@@ -276,15 +277,16 @@ def _plan_several(
 
 
 def _choose_members(
-    run: _Run, sizes: Mapping[str, GPTConfig], small: Mapping[str, GPTConfig], joined: bool
+    run: _Run, sizes: Mapping[str, GPTConfig], small: Mapping[str, GPTConfig], joined: float
 ) -> tuple[str, list[Member], int]:
     """The models of a run: several of the biggest of `sizes` that there is time for, or else of the smallest,
-    after `small` ones. Also the name of that size, and how many of them may be `joined` into one."""
+    after `small` ones. Also the name of that size, and how many of them may be joined into one of at most
+    `joined` parameters."""
     text = run.tokens, run.step_tokens
     for name, config in reversed([*sizes.items()]):  # the last one is used below
         faster = run.step_seconds(small[name]) <= CLEARLY_FASTER * run.step_seconds(config)
         first = small[name] if faster else config
-        most = most_joined(config) if joined and not run.launch else 1
+        most = 1 if run.launch else most_joined(config, joined)
         members = choose_members(config, first, text, run.work, run.launch, most > 1)
         members = members if run.fits(members) else []
         of_last_size = sum(member.config == config for member in members)

@@ -248,7 +248,8 @@ class TableRun:
         if not may_join(self.folder.meta["options"]) or last is None or self.hurries:
             return
         stages = best_alike(self.folder.stages, training.settings.stage, results.scores)
-        models = models_to_join(self.folder.path, training.model, stages)
+        limit = self.options.max_parameters or math.inf
+        models = models_to_join(self.folder.path, training.model, stages, limit)
         if not models:
             return
         yield Busy(f"scoring {len(models)} models joined into one")
