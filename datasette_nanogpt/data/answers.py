@@ -23,15 +23,8 @@ MIN_TITLED, MAX_TITLED = 0.6, 0.2  # of the rows that answer none have titles, a
 _PARENTS = frozenset(
     name + end
     for name in (
-        *(
-            "parent",
-            "parentpost",
-            "parentcomment",
-            "parentmessage",
-            "inreplyto",
-            "inreplytostatus",
-            "replyto",
-        ),
+        *("parent", "parentpost", "parentcomment", "parentmessage", "inreplyto", "inreplytostatus"),
+        *("replyto",),
         *("inreplytomessage", "replytomessage", "answerto", "root", "rootpost", "threadroot"),
     )
     for end in ("", "id", "key", "guid")

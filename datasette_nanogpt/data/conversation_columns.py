@@ -44,24 +44,8 @@ SHORT = 200  # characters: half of the rows of a chat are shorter
 # Words of columns that say where a row belongs to, and in which order.
 CONVERSATIONS = (
     *("thread", "conversation", "chat", "channel", "topic", "dialog", "dialogue", "room", "session"),
-    *(
-        "video",
-        "episode",
-        "scene",
-        "poem",
-        "song",
-        "hymn",
-        "psalm",
-        "canto",
-        "chapter",
-        "story",
-        "transcript",
-        "meeting",
-        "movie",
-        "film",
-        "play",
-        "debate",
-    ),
+    *("video", "episode", "scene", "poem", "song", "hymn", "psalm", "canto", "chapter", "story"),
+    *("transcript", "meeting", "movie", "film", "play", "debate"),
     *("peer", "context", "convo", "buffer"),  # of Telegram, Skype and Quassel
 )
 # Of these those in which also longer rows answer each other, where a column has their numbers.
@@ -84,20 +68,8 @@ _DISCUSSIONS = (
 # Tables of what people say of a thing, and in an assembly, and words of columns that have the number of it.
 _COMMENTS = frozenset(["comment", "comments", "reply", "replies", "journal", "journals"])
 _COMMENTED = (
-    *(
-        "post",
-        "article",
-        "entry",
-        "story",
-        "page",
-        "photo",
-        "video",
-        "link",
-        "item",
-        "question",
-        "answer",
-        "task",
-    ),
+    *("post", "article", "entry", "story", "page", "photo", "video", "link", "item", "question"),
+    *("answer", "task"),
     *("card", "pull", "merge", "bug", "case", "event", "submission", "commit", "object", "node", "content"),
 )
 _DEBATED = ("subsection", "section", "agenda", "motion", "bill")

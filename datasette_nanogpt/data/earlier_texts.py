@@ -19,14 +19,13 @@ from .sqlite import column_names, connect, primary_key, quote, quote_if_needed
 from .tables import readable_tables
 from .unread_rows import versions
 
-MIN_ROWS = 20  # in fewer rows than this nothing is remarked on
+MIN_ROWS = 20  # of fewer rows than this nothing is said
 MIN_EARLIER = 0.1  # the fraction of the rows that must be earlier texts
-MIN_NEWEST = 0.5  # of the things that have a newest text, it must be in the table
-MIN_ALIKE = (
-    0.5  # the fraction of the shorter text that must be in the longer one, if they are versions of one
-)
+MIN_NEWEST = 0.5  # the fraction of the things with a newest text for which that must be in the table
+# The fraction of the shorter of two texts that must be in the longer one, if they are versions of one.
+MIN_ALIKE = 0.5
 RUN = 4  # words that are compared together: other texts have the same words in another order
-MIN_WORDS = 12  # of a text that is compared
+MIN_WORDS = 12  # shorter texts are not compared
 _NEWEST = frozenset(["latest", "newest", "current", "head", "live"])
 _VERSIONS = frozenset(["revision", "revisions", "rev", "version", "versions"])
 _WORD = re.compile(r"\w+")
@@ -34,8 +33,8 @@ _ADDRESS = re.compile(r"[a-z]+:\d+")  # of a text in a store: "tt:15"
 
 
 def earlier_texts(source: Source, command: TrainCommand) -> Iterator[str]:
-    """A sentence about such rows, with what reads the newest text of each alone. The caller may see all
-    tables."""
+    """A sentence about such rows, with what reads the newest text of each alone. Only for a caller who may
+    see all tables."""
     if source.template or source.grouping or source.where or source.table == QUERY or not source.body:
         return
     if len(source.sample) < MIN_ROWS or len(source.keys) != 1 or any(versions(source)):

@@ -49,7 +49,7 @@ class _Values(NamedTuple):
 
 def field_values(source: Source, command: TrainCommand, others: bool = False) -> Iterator[str]:
     """A sentence about such texts in the table of a source, and also in the others where nobody named one,
-    with the query that reads them. The caller may see all tables."""
+    with the query that reads them. Only for a caller who may see all tables."""
     if source.table == QUERY or source.template or source.where or source.grouping:
         return
     with connect(source.database) as db:

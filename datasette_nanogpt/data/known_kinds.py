@@ -65,8 +65,8 @@ _KNOWN = (
 
 
 def known_kinds(source: Source) -> Iterator[Exclusion]:
-    """Sentences about such rows of the source's sample, each with the option that leaves them out. One such
-    row is enough: it may be private."""
+    """Sentences about such rows of the source's sample, each with the option that leaves them out. A
+    single row is enough, as it may be private."""
     names = {column.lower(): column for column in source.columns}
     for known in _KNOWN:
         column = names.get(known.column)

@@ -59,7 +59,7 @@ class Names(NamedTuple):
 
 
 def linked_conversations(source: Source, command: TrainCommand) -> Iterator[str]:
-    """Sentences about such tables, each with what to type. The caller may see all tables."""
+    """Sentences about such tables, each with what to type. Only for a caller who may see all."""
     if len(source.sample) < MIN_ROWS or not source.body or source.template or source.where:
         return
     if not source.keys or source.table == QUERY or are_selections(source):

@@ -20,8 +20,8 @@ MIN_SHARED = 1.2  # rows per thing, from which they are read as one text
 
 
 def linked_notes(source: Source, command: TrainCommand) -> Iterator[str]:
-    """A sentence about such rows, with what reads all of one thing as one text, below its title. The caller
-    may see all tables."""
+    """A sentence about such rows, with what reads all of one thing as one text, below its title. Only
+    for a caller who may see all tables."""
     if source.has_titles or source.template or source.grouping or source.where or source.table == QUERY:
         return
     with connect(source.database) as db:

@@ -10,13 +10,13 @@ from .column_names import BEFORE_BODY, TITLES, has_word, is_named, words_of
 from .said import is_said
 from .source import Source
 
-MAX_TOLD = 3  # columns
+MAX_TOLD = 3  # so many columns are named
 _FIRST = frozenset(["spoiler", "warning", "cw", "question"])  # words of columns that are read before the text
 
 
 def other_texts(source: Source, of: str) -> Iterator[str]:
-    """A sentence about such columns of the source's sample, with the options that read them. `of` says what
-    was looked at: "rows"."""
+    """A sentence about such columns, by the source's sample, with the options that read them. `of` is what a
+    sentence calls the rows that were looked at, such as "rows"."""
     again = any(source.kinds[column].instead for column in source.body)
     if source.template or source.columns_given or not source.body or again:
         return

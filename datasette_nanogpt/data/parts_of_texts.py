@@ -18,9 +18,10 @@ from .sqlite import quote_if_needed
 _SAID_OF = ("review", "rating", "testimonial", "favorite", "favourite")
 _SELECTIONS = TAKEN | {word + end for word in _SAID_OF for end in ("", "s")}
 _FIELDS = tuple((word, "id") for word in ("field", "element", "attribute", "property"))
-MAX_DISTINCT = 0.7  # of the rows, at most, begin another text
-MIN_DENSE = 0.6  # the fraction of steps from one number to the next that are the same: lines may be missing
-MIN_COVERED = 0.5  # of the time from the first row of a text to its last, by the rows: there are pauses
+MAX_DISTINCT = 0.7  # different values per row, at most, of a column that says which text a row is of
+# Rows are all of a text if this fraction of the steps from one number to the next are the same (lines may be
+# missing), or if they last for this fraction of the time from the first one to the last (there are pauses).
+MIN_DENSE, MIN_COVERED = 0.6, 0.5
 _LOG_LEVELS = frozenset(
     [
         *("debug", "info", "information", "notice", "warn", "warning", "error", "err", "fatal", "critical"),
@@ -61,7 +62,7 @@ def are_whole(source: Source, group: Sequence[str], order: str) -> bool:
     steps = {i: round(starts[i + 1] - starts[i], 6) for i in together}
     if steps and Counter(steps.values()).most_common(1)[0][1] >= MIN_DENSE * len(steps):
         return True
-    # Between the places from which the sample is, rows are missing: the longest steps lead over these.
+    # The sample is from several places of the table, and the longest steps are those between these places.
     missing = BLOCKS if len(source.sample) < source.row_count else 0
     near = sorted(together, key=lambda i: steps[i])[: max(len(together) - missing, 0)]
     times = sum(steps[i] for i in near)

@@ -19,7 +19,7 @@ _TABLES = frozenset(["question", "questions", "prompt", "prompts", "item", "item
 
 def linked_questions(source: Source, command: TrainCommand) -> Iterator[str]:
     """A sentence about the questions of answers, which are in another table, with a command that reads each
-    before its answer. The caller may see all tables."""
+    before its answer. Only for a caller who may see all tables."""
     if source.template or source.grouping or source.where or source.table == QUERY or not source.body:
         return
     if named(QUESTIONS, list(source.body)):

@@ -26,20 +26,22 @@ from .unread_places import unread_places
 from .unread_records import unread_records
 from .unread_rows import unread_rows
 
-MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
-MIN_SHARE = 0.1  # the fraction of the rows that must be concerned
-MAX_ENDINGS = 6  # of titles that are told
-MIN_SORTS, MIN_SHAPED = 2, 0.2  # sorts of values that are not text, and the fraction of values of these
-MAX_KINDS = 20  # different values of a column that says what a row is
-MAX_KEYS = 0.5  # of the rows have a kind that no row before them has: with more these are keys
-MIN_WORDS, MAX_PROSE = 5, 0.1  # of a text, and the fraction of the labels that may be as long
+MIN_ROWS = 10  # of fewer rows than this nothing is said
+MIN_SHARE = 0.1  # the fraction of the rows from which on something is said
+MAX_ENDINGS = 6  # so many endings of titles are named
+# Values are of all sorts if so many sorts are not text, and this fraction of the values is of these sorts.
+MIN_SORTS, MIN_SHAPED = 2, 0.2
+MAX_KINDS = 20  # a column with more different values does not say what kind of row each is
+MAX_KEYS = 0.5  # nor does one with more different values per row: these are keys
+MIN_WORDS, MAX_PROSE = 5, 0.1  # words of a text; and the fraction of the labels that may have as many
 LONG_TEXT = 60  # characters: few dates, addresses and labels are longer
-CUT_CHARS = 40, SAMPLE_CHARS  # at least, and less than: lengths at which texts may have been cut
-MIN_CUT = 0.25  # the fraction of the texts that must have this length
+# Texts may have been cut at a length from the first of these to below the second.
+CUT_CHARS = 40, SAMPLE_CHARS
+MIN_CUT = 0.25  # the fraction of the texts that must have that length
 _ENDING = re.compile(r" [-|\u2013\u2014\u00b7\u00bb] [^-|\u2013\u2014\u00b7\u00bb]{3,40}\Z")
 _BLANK_LINE = r"\n\n"  # as a template has it
 _KEYS = frozenset(["key", "name", "attribute", "field", "property", "tag", "kind", "type"])
-NEARLY_ALL = 0.9  # of the rows without text must have bytes that may be their text
+NEARLY_ALL = 0.9  # the fraction of the rows without text that must have bytes which may be their text
 
 
 def row_hints(source: Source) -> Iterator[str]:
@@ -72,7 +74,8 @@ def row_hints(source: Source) -> Iterator[str]:
 
 
 def _is_implied(told: Exclusion, sorts: Sequence[str]) -> bool:
-    """Whether a condition that was told before leaves these rows out: it chooses by the same column."""
+    """Whether a condition among `sorts`, which was proposed before, leaves these rows out already, as it
+    chooses rows by the same column."""
     chosen = [each.condition.partition(" in (")[0] for each in sorts if isinstance(each, Exclusion)]
     return any(told.condition.startswith((f"{column} not in", f"ifnull({column},")) for column in chosen)
 
@@ -99,6 +102,7 @@ def _texts_in_bytes(source: Source, of: str) -> Iterator[str]:
 
 
 def _titles_alone(source: Source, of: str) -> Iterator[str]:
+    """About rows that have a title and no text."""
     if source.title is None or not source.body:
         return
     alone = [
@@ -147,6 +151,7 @@ def _beginnings(source: Source, of: str) -> Iterator[str]:
 
 
 def _in_template(column: str) -> str:
+    """A column as Jinja reads it."""
     return column if column.isidentifier() else f"row[{json.dumps(column, ensure_ascii=False)}]"
 
 
@@ -209,7 +214,7 @@ def _is_empty(value: Value) -> bool:
 
 
 def _is_filled(column: str, empty: Sequence[Value]) -> str:
-    """SQL for the rows in which a column has text. `empty` are values of it that are none."""
+    """SQL for the rows in which a column has text. `empty` are those of its values that are no text."""
     texts = [v.decode("latin-1") if isinstance(v, bytes) else v for v in empty if isinstance(v, str | bytes)]
     signs = {text for text in texts if text.strip()}
     blanks = set("".join(texts)) & set("\t\n\r")

@@ -13,17 +13,8 @@ from .speaker_names import is_id, speaker_name
 # Names of columns that say who wrote a row, best guess first.
 SPEAKERS = (
     *("speaker", "sender", "author", "from", "role", "user", "username", "nickname", "nick", "screen_name"),
-    *(
-        "speaker_name",
-        "sender_name",
-        "author_name",
-        "user_name",
-        "written_by",
-        "posted_by",
-        "created_by",
-        "handle",
-        "who",
-    ),
+    *("speaker_name", "sender_name", "author_name", "user_name", "written_by", "posted_by"),
+    *("created_by", "handle", "who"),
     *("character", "creator", "poster", "commenter", "reporter", "player", "name"),
 )
 MIN_SAME = 0.65  # the fraction of the rows
@@ -36,33 +27,10 @@ _NOT_A_PERSON = frozenset(
 # Last words of columns that say something else of who wrote a row: author_association, user_agent.
 _NOT_NAMES = frozenset(
     [
-        *(
-            "association",
-            "type",
-            "kind",
-            "agent",
-            "url",
-            "avatar",
-            "image",
-            "status",
-            "state",
-            "count",
-            "color",
-        ),
-        *(
-            "flair",
-            "language",
-            "lang",
-            "locale",
-            "ip",
-            "timezone",
-            "tz",
-            "date",
-            "time",
-            "at",
-            "level",
-            "rank",
-        ),
+        *("association", "type", "kind", "agent", "url", "avatar", "image", "status", "state", "count"),
+        *("color",),
+        *("flair", "language", "lang", "locale", "ip", "timezone", "tz", "date", "time", "at", "level"),
+        *("rank",),
         *("tier", "badge", "badges", "country", "location", "gender", "age", "hash", "token", "version"),
     ]
 )

@@ -19,8 +19,8 @@ MAX_TOLD = 2  # columns of other tables
 
 
 def unread_parents(source: Source) -> Iterator[Exclusion]:
-    """Sentences about rows that lead to such a row of another table, by what a column of that one says. The
-    caller may see all tables."""
+    """Sentences about rows that lead to such a row of another table, by what a column of that one says.
+    Only for a caller who may see all tables."""
     if source.table == QUERY or source.template or not source.sample:
         return
     with connect(source.database) as db:

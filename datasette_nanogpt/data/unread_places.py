@@ -15,11 +15,11 @@ from .sample import Value
 from .source import Source
 from .sqlite import quote
 
-MAX_TOLD = 2  # columns of folders that say so
-MIN_FILES = 0.5  # the fraction of the values that must look like names of files
-MIN_PAGES = 3  # of a wiki, whose titles begin with the same word and a colon
-MAX_SHOWN = 4
-# Words of columns with the folder or the labels of a row, and what programs call there what is not read.
+MAX_TOLD = 2  # so many columns of folders are reported
+MIN_FILES = 0.5  # a column of file names: this fraction of its values look like one
+MIN_PAGES = 3  # a namespace of a wiki: so many titles begin with the same word and a colon
+MAX_SHOWN = 4  # so many namespaces are named
+# Words in names of columns that have the folder or the labels of a row, and the folders that nobody reads.
 _FOLDERS = frozenset(["folder", "folders", "label", "labels", "mailbox", "mailboxes"])
 _UNREAD_NAMES = """
 spam | junk | junk e-mail | junk email | bulk mail | trash | bin | recycle bin | deleted | deleted items
@@ -32,8 +32,8 @@ spam | junk | junk e-mail | junk email | bulk mail | trash | bin | recycle bin |
 | 草稿箱 | 草稿 | 迷惑メール | ゴミ箱 | 下書き | 스팸함 | 휴지통 | 임시보관함
 """
 _UNREAD = frozenset(name.strip() for name in _UNREAD_NAMES.split("|"))
-_BETWEEN = re.compile(r"[,;|\[\]\"]+")  # labels
-_LEVELS = re.compile(r"[/\\.]")  # of a folder: INBOX.Trash, [Gmail]/Spam
+_BETWEEN = re.compile(r"[,;|\[\]\"]+")  # what stands between labels
+_LEVELS = re.compile(r"[/\\.]")  # what stands between the levels of a folder: INBOX.Trash, [Gmail]/Spam
 # Folders and beginnings of names of files that are drafts, or thrown away, as Jekyll, Hugo and Obsidian have
 # them. A file "drafts.md" is about drafts.
 _DRAFT = re.compile(
@@ -50,8 +50,8 @@ _NAMESPACE = re.compile(r"([^\W\d_][\w -]{1,30}):(?=\S)")
 
 
 def unread_places(source: Source, of: str) -> Iterator[Exclusion]:
-    """Sentences about such rows of the source's sample, each with the option that leaves them out. `of` says
-    what was looked at: "rows"."""
+    """Sentences about rows of the source's sample in such places, each with the option that leaves them out.
+    `of` is what a sentence calls the rows that were looked at, such as "rows"."""
     yield from islice(_in_folders(source, of), MAX_TOLD)
     yield from _drafts_of_files(source, of)
     yield from _drafts_by_keys(source, of)
@@ -68,6 +68,7 @@ def _strings(source: Source, column: str) -> list[str]:
 
 
 def _in_folders(source: Source, of: str) -> Iterator[Exclusion]:
+    """About rows in folders, or with labels, that nobody reads."""
     for column in (name for name in _others(source) if not _FOLDERS.isdisjoint(words_of(name))):
         values = _strings(source, column)
         unread = Counter(value for value in values if any(map(_is_unread, _labels(value))))
@@ -77,7 +78,7 @@ def _in_folders(source: Source, of: str) -> Iterator[Exclusion]:
         name = without_null(source, column)
         if found == {*unread}:
             what, condition = "is", f"{name} not in ({listed(sorted(found))})"
-        else:  # several labels: rows that were not looked at may have others beside these
+        else:  # rows have several labels, and those outside the sample may have others beside these
             what = "has"
             condition = " and ".join(f"instr({name}, {listed([label])}) = 0" for label in sorted(found))
         told = f"In {unread.total():,} {of} {column} {what} {' or '.join(sorted(found))}"
@@ -93,6 +94,7 @@ def _is_unread(label: str) -> bool:
 
 
 def _drafts_of_files(source: Source, of: str) -> Iterator[Exclusion]:
+    """About rows from files that are drafts or deleted, by the paths or names of these."""
     for column in _others(source):
         values = _strings(source, column)
         if sum(bool(_FILE.fullmatch(value)) for value in values) < MIN_FILES * len(values):

@@ -13,12 +13,12 @@ from .source import Source
 from .sqlite import quote
 from .unread_rows import unread_values
 
-MAX_TOLD = 2  # keys that say so
+MAX_TOLD = 2  # so many keys are reported
 
 
 def unread_records(source: Source, of: str) -> Iterator[Exclusion]:
-    """Sentences about such rows of the source's sample, each with the option that leaves them out. `of` says
-    what was looked at: "rows"."""
+    """Sentences about such rows of the source's sample, each with the option that leaves them out. `of` is
+    what a sentence calls the rows that were looked at, such as "rows"."""
     yield from islice(
         (told for column in source.columns for told in _of_column(source, column, of)), MAX_TOLD
     )
