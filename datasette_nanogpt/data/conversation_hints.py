@@ -20,8 +20,9 @@ from .source import Source
 from .speakers import find_speaker_of, names_a_thing, speakers_among
 from .sqlite import connect, quote, quote_if_needed
 
-MAX_FALLING = 0.1  # of the steps from a row to the next one of its group, where the table is in their order
-# Words of columns whose values are labels, and no titles of what is said there.
+# If the table is in the order of its groups, this fraction of the steps within them may go back in time.
+MAX_FALLING = 0.1
+# Words in names of columns whose values are labels, and not titles of what is said there.
 _NO_TITLES = frozenset(
     [
         *("chat", "channel", "room", "session", "group", "server", "forum", "stream", "peer", "contact"),
@@ -29,18 +30,18 @@ _NO_TITLES = frozenset(
         *("type", "kind", "status", "state", "category", "language"),
     ]
 )
-# Words of tables and columns of rows that are no chat, though people write several a day: changes to
-# programs, what they think of things, and what they tell everybody.
+# Words in names of tables and columns whose rows are not a chat, though people write several a day: changes
+# to programs, what they think of things, and what they tell everybody.
 _NO_CHAT = frozenset(
     [
         *("sha", "hash", "commit", "commits", "stars", "score", "rating", "ply", "product", "like", "likes"),
         *("tweet", "tweets", "retweet", "retweets", "status", "statuses", "toots", "posts", "favorites"),
     ]
 )
-MIN_SAID = 5  # rows for each who wrote any
-MIN_CHANGES = 0.2  # of the steps from a row to the next one lead to somebody else
-DAYS_ROWS, MIN_A_DAY = 1000, 3  # rows whose days are counted, and how many must be of a day
-FEW_TEXTS = 20  # fewer texts than this are held out by one or two
+# Rows are a chat if each person wrote so many, and this fraction of them is not by who wrote the row before.
+MIN_SAID, MIN_CHANGES = 5, 0.2
+DAYS_ROWS, MIN_A_DAY = 1000, 3  # so many rows are counted by days, and a day must have so many on average
+FEW_TEXTS = 20  # of fewer texts than this, only one or two are held out
 
 # Times as numbers: from, up to, what they are divided by, and seconds from 1970 to where they begin. Apple's
 # begin in 2001.

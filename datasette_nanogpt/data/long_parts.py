@@ -10,7 +10,7 @@ from .parts_of_texts import numbers_of, repeats, values_of
 from .source import Source
 from .speakers import SPEAKERS, names_a_thing
 
-# Words of columns that number the parts of a whole, from the largest to the smallest.
+# Words in names of columns that number the parts of a whole, from the largest parts to the smallest.
 _LEVELS = (
     *("volume", "book", "part", "act", "canto", "chapter", "scene", "article", "section", "subsection"),
     *("page", "pageno", "folio", "leaf", "paragraph", "para", "stanza", "verse", "chunk", "segment"),
@@ -18,17 +18,19 @@ _LEVELS = (
 )
 _TIMES = frozenset(["date", "time", "at", "created", "updated", "modified", "year"])
 _OTHERS = _TIMES | {"id", "count", "words", "tokens"}
-MAX_PART = 0.8  # of the rows, the highest number of a part: with more there is only one whole
-# The fraction of the rows that must follow another one of their whole to show their order, and how many of
-# these must have a higher number than that.
+# The highest number of a part, as a fraction of the number of rows: if it is higher, there is only one whole.
+MAX_PART = 0.8
+# Rows show the order of their parts if this fraction of them follow another row of the same whole; then this
+# fraction of these must have a higher number than the row before.
 MIN_TOGETHER, MIN_RISING = 0.5, 0.9
 
 
 def find_long_parts(source: Source) -> tuple[list[str], str | None]:
-    """The columns whose values the parts of one whole share, [] for none, and the column that numbers them.
+    """The columns that have the same values in all parts of a whole, and the column that numbers the parts;
+    [] and None if there are none.
 
-    That has a name that says so, and no two rows of a whole have the same number. Parts with titles of their
-    own are texts by themselves.
+    The latter has a name that says so, and no two rows of a whole have the same number. Parts with titles of
+    their own are texts by themselves.
     """
     if source.has_titles and not (source.title and repeats(values_of(source, source.title))):
         return [], None
@@ -60,6 +62,7 @@ def _rank(column: str) -> tuple[int, int]:
 
 
 def _level(column: str) -> int:
+    """How small the parts are that a column numbers, by its name; -1 if it says nothing of parts."""
     return max((_LEVELS.index(word) for word in words_of(column) if word in _LEVELS), default=-1)
 
 
@@ -97,5 +100,6 @@ def _are_numbered(source: Source, group: Sequence[str], place: str) -> bool:
 
 
 def _have_own_numbers(source: Source, group: Sequence[str], place: str) -> bool:
+    """Whether no two rows of a whole have the same number."""
     keys = values_of(source, *group, place)
     return len({*keys}) == len(keys)

@@ -20,17 +20,19 @@ from .source import Source
 
 MIN_DOCUMENTS = 10  # with fewer documents, lines that repeat are not reported
 REPEATED = 0.5  # a line is reported if at least this fraction of the documents have it
-REPEATED_AT_END = 0.2  # so is a block of lines in which at least this fraction of the documents end
+REPEATED_AT_END = 0.2  # a block of lines is reported if at least this fraction of the documents end in it
 END_CHARS = 5_000  # how much of the end of a document is looked at for such a block
-BLOCK_LINES = 12  # lines of such a block at most
-SAME_BLOCK = 0.8  # a block is longer by a line where at least this fraction of its documents have that, too
+BLOCK_LINES = 12  # the most lines of such a block
+SAME_BLOCK = (
+    0.8  # the line above belongs to a block if at least this fraction of the block's documents have it
+)
 REPEATED_CHARS = 8  # shorter lines are not reported
-BLOCK_CHARS = 25  # nor are shorter blocks of which fewer documents have one
+BLOCK_CHARS = 25  # nor are blocks that are a single line and shorter than this
 MAX_REPORTED = 3  # how many repeated lines are reported
 SHOWN_CHARS = 60  # how much of a line is shown
 MIN_SIGNED = 0.1  # signatures are reported if at least this fraction of the documents have one
-MAX_DIFFERENT = 0.7  # and if of them at most this fraction are different
-SIGNATURE_LINES, SIGNATURE_CHARS = 6, 500  # of a signature at most
+MAX_DIFFERENT = 0.7  # and if at most this fraction of them are different
+SIGNATURE_LINES, SIGNATURE_CHARS = 6, 500  # a signature is no longer
 
 _TEXT_LINE = re.compile(r"(?!```|~~~).*\w")
 # A line of code is reported, but nobody is told to leave it out.
@@ -45,8 +47,8 @@ _IN_NO_STRING = re.compile(r"[\\\n]|\{[{%#]|[}%#]\}")
 
 
 def repeated_lines(source: Source, documents: Sequence[str]) -> Iterator[str]:
-    """Sentences about them, by `documents`, which are some of the source's. The last one that has a remedy
-    says what to type for all of them."""
+    """Sentences about lines that many of `documents` have, which are some of the source's. The last one that
+    has a remedy says what to type to leave all of them out."""
     if (total := len(documents)) < MIN_DOCUMENTS:
         return
     remarks: list[str] = []
@@ -127,7 +129,7 @@ def _blocks_at_end(documents: Sequence[str]) -> Iterator[tuple[tuple[str, ...], 
         if count < REPEATED_AT_END * len(documents):
             return
         is_long = len("".join(block)) >= BLOCK_CHARS or len(block) > 1
-        is_line = len(block) == 1 and count >= REPEATED * len(documents)  # which is told as one
+        is_line = len(block) == 1 and count >= REPEATED * len(documents)  # `_common_lines` reports it
         is_code = any(_CODE_LINE.fullmatch(line) for line in block)
         if is_long and not is_line and not is_code and any(map(_TEXT_LINE.match, block)):
             yield block, count

@@ -11,7 +11,8 @@ from .parts_of_texts import MAX_DISTINCT, are_fractions, are_together, numbers_o
 from .sample import BLOCKS, Value
 from .source import Source
 
-# Words of columns that have the places of rows, and of these or when a row was written, best guess first.
+# Words in names of columns that have the places of rows, and of those that have these or the time of each
+# row. The best guess is the first.
 PLACES = (
     *("position", "pos", "line", "lineno", "seq", "sequence", "number", "index", "idx", "order"),
     "ordinal",
@@ -21,16 +22,16 @@ _ORDERS = (
     *("at", "when", "dateline"),
 )
 ORDER_WORDS = frozenset(_ORDERS)
-MAX_UNORDERED = 0.1  # of the rows may have no time, where another column has one in more rows
-MIN_RISING = 5  # steps from one row of a group to the next
-SMALLEST_TIME = 1e8  # seconds from 1970 or 2001: smaller numbers are none of a time
-# A time in a column of text: a number, at least as long as a year, and a date with the year first.
+MAX_UNORDERED = 0.1  # the fraction of the rows that may have no time, if another column has one in more rows
+MIN_RISING = 5  # a sample with fewer steps from one row of a group to the next says nothing of their order
+SMALLEST_TIME = 1e8  # seconds from 1970 or 2001: a smaller number is not a time
+# A time in a column of text: a number that is at least as long as a year, or a date with the year first.
 DIGITS = re.compile(r"\d{4,}(?:\.\d+)?")
 DATE = re.compile(r"\d{4}-\d\d")
 
 
 def row_number(source: Source) -> str | None:
-    """The column of a view that has the number of a row of its table."""
+    """The column of a view that has the id of a row of the table behind it."""
     for column in source.columns:
         numbers = values_of(source, column)
         are_ids = words_of(column)[-1] in ("id", "rowid") and len(set(numbers)) == len(numbers)
@@ -47,15 +48,16 @@ def find_order(source: Source) -> str | None:
 
 
 def _sorts_all(values: Sequence[Value]) -> bool:
-    """Whether nearly all rows have their place: in a backup of SMS `date_sent` is 0 in one's own."""
+    """Whether these values put nearly all rows in order. (In a backup of SMS, `date_sent` is 0 in one's own
+    messages.)"""
     are_times = any(isinstance(value, int | float) and value > SMALLEST_TIME for value in values)
     missing = sum(value in (None, "") or (are_times and value == 0) for value in values)
     return missing <= MAX_UNORDERED * len(values) and _sorts(values)
 
 
 def _sorts(values: Sequence[Value]) -> bool:
-    """Whether SQLite puts such values in the order of people: numbers, dates with the year first, and text of
-    digits that is always as long."""
+    """Whether SQLite sorts such values as people would: numbers, dates with the year first, and text of digits
+    that is always as long."""
     if len(set(values)) < 2:
         return False
     digits = {len(v) for v in values if isinstance(v, str) and DIGITS.fullmatch(v)}
@@ -83,8 +85,8 @@ def find_counter(source: Source, group: Sequence[str], columns: Sequence[str]) -
 
 
 def find_counters(source: Source, group: Sequence[str], columns: Sequence[str]) -> Iterator[str]:
-    """The columns of numbers that rise in the rows of each group, and begin again in the next group. Where
-    rows between those of the sample are missing, the next number may be any."""
+    """The columns of numbers that rise from row to row of a group, and begin again in the next group. Where
+    the sample leaves out rows of the table, the next number may be any."""
     keys = values_of(source, *group)
     if not are_together(keys):
         return
@@ -101,6 +103,7 @@ def find_counters(source: Source, group: Sequence[str], columns: Sequence[str]) 
 
 
 def _is_often(rising: Sequence[bool], again: Sequence[bool]) -> bool:
+    """Whether a sample shows often enough that numbers rise within groups and begin again in the next."""
     return len(rising) >= MIN_RISING and 2 * sum(again) > len(again)
 
 
@@ -121,8 +124,8 @@ def column_named(
     fits: Callable[[Sequence[Value]], bool] = bool,
     among: Sequence[str] | None = None,
 ) -> str | None:
-    """The column that has one of these words in its name, the best first, and values that fit; not one of the
-    text, and one of `among`, if that is given."""
+    """The column with one of these words in its name, the best word first, and with values that fit. It is
+    not a column of text, and one of `among`, if that is given."""
     of_text = source.text_columns
     columns = [name for name in (source.columns if among is None else among) if name not in of_text]
     columns = [column for column in columns if fits(values_of(source, column))]
