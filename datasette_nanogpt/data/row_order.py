@@ -56,8 +56,8 @@ def _sorts_all(values: Sequence[Value]) -> bool:
 
 
 def _sorts(values: Sequence[Value]) -> bool:
-    """Whether SQLite sorts such values as people would: numbers, dates with the year first, and text of digits
-    that is always as long."""
+    """Whether SQLite sorts such values as people would: numbers, dates with the year first, and digits as
+    text that is always as long."""
     if len(set(values)) < 2:
         return False
     digits = {len(v) for v in values if isinstance(v, str) and DIGITS.fullmatch(v)}
