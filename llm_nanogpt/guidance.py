@@ -1,8 +1,8 @@
 """A title that steers: classifier-free guidance (2207.12598; for language models 2306.17806).
 
-What a title makes more likely than the same text without it is made more likely still. A guidance above the
-default would take sentences apart, so that it guides only tokens that are plausible with the title, as
-contrastive decoding does (2210.15097).
+A token that a title makes more likely is made more likely still. A guidance above the default would take
+sentences apart, so there it guides only tokens that are plausible with the title, as contrastive decoding
+does (2210.15097).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from .language_model import LanguageModel
 
 # Measured: LOG.md, "A title that steers".
 GUIDANCE, MAX_GUIDANCE = 2.0, 100.0
-# Fraction of the highest probability at which a token is plausible: so much for each unit of guidance above
-# the default, and at most. LOG.md, "Strong guidance".
+# The fraction of the highest probability from which on a token is plausible: so much for each unit of
+# guidance above the default, and so much at most (LOG.md, "Strong guidance").
 PLAUSIBLE, MOST_PLAUSIBLE = 0.007, 0.1
 
 
 class GuidedModel:
-    """A model whose logits are without + guidance * (with - without) the title, as a `LanguageModel`. A token
-    that is not plausible keeps the odds that it has with the title at most.
+    """A `LanguageModel` whose logits are without + guidance * (with - without), where `with` are those after
+    the title. The odds of a token that is not plausible are at most those that it has after the title.
 
     `head` is what each context begins with, up to the blank line after the title, as `Titles.head` finds it.
     "Without" is the same context from the blank line on. Each token takes two steps of the model.

@@ -28,8 +28,8 @@ class LikeRows:
         if words and words.joined is not None:
             self._apostrophes = Apostrophes(words, words.joined, prompt)
         self._followers = tokenizer.habits.followers(tokenizer, prompt) if real_words else []
-        # The first bytes after a character of a script without spaces, which gets no mark that was not typed;
-        # None once they are one.
+        # The bytes of the first character after a prompt that ends in a script without spaces: no mark that
+        # was not typed is put on that prompt. None once the character is whole.
         self._begun = b"" if ends_in_character(prompt) else None
 
     def add(self, piece: bytes, text: str) -> None:

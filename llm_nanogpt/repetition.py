@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 # Tokens that may be repeated without penalty, by default: benchmarks/LOG.md, "Near-loops". llama.cpp has 2.
 # More where the rows repeat more: `habits/row_repeats.py`.
 ALLOWED_TOKENS, ALLOWED_CHARACTERS = 3, 24
-LONGEST_MATCH = 50  # tokens that are compared: the penalty has been beyond everything for long
-STRONGEST = 100.0  # nats: nothing that a model writes is so likely
+LONGEST_MATCH = 50  # tokens that are compared: for longer repetitions the penalty is far beyond STRONGEST
+STRONGEST = 100.0  # nats: no token is so likely that it would still be drawn
 NUMBER = -1  # stands for every token that is a number
-# What has letters, or numbers and signs, and is this many tokens long or shorter may stand twice running. A
-# third time is like so many tokens beyond the allowed length, and each further time like so many more: in 150
-# tokens 0.6% of the rows have something three times, and 0.2% more often (LOG.md, "Capitals and echoes").
+# What is at most SHORT tokens long and has letters, or both numbers and signs, may stand TIMES times running.
+# Once more counts as THIRD tokens beyond the allowed length, and each further time as TOKENS_A_TIME more: in
+# 150 tokens 0.6% of the rows have something three times, and 0.2% more often (LOG.md, "Capitals and echoes").
 SHORT, TIMES, THIRD, TOKENS_A_TIME = 3, 2, 2, 3
 # Where the rows hardly have words twice running, "the the" is like so many tokens beyond the allowed length.
 SECOND = 3

@@ -12,9 +12,9 @@ import numpy as np
 
 from .habits.lines import MARKS
 
-# Nats below the most likely token at which nothing is drawn, by default; a fraction that changes nothing, and
-# what is no probability.
-NEVER_DRAWN, NOTHING_LOST, TINY = 6.0, 0.02, 1e-30
+NEVER_DRAWN = 6.0  # nats: by default, a token that is so much less likely than the likeliest is not drawn
+NOTHING_LOST = 0.02  # the fraction of the likeliest token's probability below which a loss changes nothing
+TINY = 1e-30  # in place of a probability of 0, of which there is no logarithm
 
 
 def keep_end(before: np.ndarray, after: np.ndarray, eot: int) -> None:
@@ -38,8 +38,8 @@ def keep_end(before: np.ndarray, after: np.ndarray, eot: int) -> None:
 
 
 class TextEnd:
-    """Follows a text that goes on from `prompt`, and says how likely its end is, where that is after a mark
-    and below `unlikely`: top_p leaves hardly anything of it."""
+    """Follows a text that goes on from `prompt`, and says how likely its end is after a mark, if that is less
+    than `unlikely`: of such an end, top_p leaves hardly anything."""
 
     def __init__(self, eot: int, unlikely: float, prompt: str) -> None:
         self._eot, self._unlikely, self._after_mark = eot, unlikely, False
@@ -50,7 +50,8 @@ class TextEnd:
             self._after_mark = stripped[-1] in MARKS
 
     def probability(self, logits: np.ndarray) -> float | None:
-        """By logits (V,) of the next token, of which it is taken off; None where it is as any other token."""
+        """The probability of the end by `logits` (V,) of the next token, from which it is then taken; None if
+        the end is to be treated as any other token."""
         if not self._after_mark or self._eot >= len(logits):
             return None
         if logits[self._eot] < logits.max() - NEVER_DRAWN:

@@ -22,23 +22,30 @@ if TYPE_CHECKING:
 MARKS = SINGLE_QUOTE, BACKTICK = "'", "`"
 _OPENS = {m: re.compile(rf"(?<![\w{m}\\]){m}(?=[^\s{m}])") for m in MARKS}
 _CLOSES = {m: re.compile(rf"(?<![\s{m}\\]){m}(?![\w{m}])") for m in MARKS}
-# Followed if the rows close so many, and leave at most this fraction of them open in their line: of single
-# quotes in code, notes and messages 1 to 8%, in speeches and chapters of books 70%.
+# A mark is kept to if the rows close so many, and leave at most this fraction of them open in their line. In
+# code, notes and messages 1 to 8% of the single quotes are left open, in speeches and chapters of books 70%.
 FEWEST, LEFT_OPEN = 50, 0.1
-USUAL, RARE = 0.9, 0.97  # of what the rows have within them is shorter, as within brackets
-# Nats: while one is open, the end of its line loses them; what closes it gains them at the rare length.
+# The usual and the rare length of what is within a pair: these fractions of those in the rows are shorter, as
+# with brackets.
+USUAL, RARE = 0.9, 0.97
+# Nats: so much less likely is the end of the line while a mark is open; so much likelier is what closes it at
+# the rare length.
 UNCLOSED, STRENGTH = 6.0, 2.0
 
 
 def quoted(line: str, mark: str) -> Iterator[int | None]:
     """How many characters stand within each pair of these marks of a line; None: it is not closed."""
+    return (None if end is None else end - begin for begin, end in _pairs(line, mark))
+
+
+def _pairs(line: str, mark: str) -> Iterator[tuple[int, int | None]]:
+    """Where the text within each pair of these marks begins and ends; None as the end if it is not closed."""
     at = 0
     while opened := _OPENS[mark].search(line, at):
         closed = _CLOSES[mark].search(line, opened.end())
+        yield opened.end(), closed.start() if closed else None
         if closed is None:
-            yield None
             return
-        yield closed.start() - opened.end()
         at = closed.end()
 
 
@@ -94,14 +101,8 @@ class LineQuotes:
             self._open_at = self._last_opened()
 
     def _last_opened(self) -> int | None:
-        """Where the line has the mark that is open at its end."""
-        at = 0
-        while opened := _OPENS[self._mark].search(self._line, at):
-            closed = _CLOSES[self._mark].search(self._line, opened.end())
-            if closed is None:
-                return opened.end()
-            at = closed.end()
-        return None
+        """Where the text begins that stands after the mark which is open at the end of the line."""
+        return next((begin for begin, end in _pairs(self._line, self._mark) if end is None), None)
 
     def penalise(self, logits: np.ndarray) -> None:
         """Make what closes the quote more likely, in `logits` (V,) of the next token."""

@@ -16,19 +16,20 @@ from .lengths import Lengths, measure_lengths
 if TYPE_CHECKING:
     import numpy as np
 
-# Of the characters of the rows stand further left. Where a few lines are whole paragraphs, these have most of
-# the characters, and may be as long as they are: LOG.md, "Lines and apostrophes".
+# The usual and the rare column: these fractions of the characters of the rows stand further left. Characters
+# count, not lines, so that where a few lines are whole paragraphs, lines may be as long (LOG.md, "Lines and
+# apostrophes").
 USUAL, RARE = 0.97, 0.99
-FEWEST = 100  # lines: of fewer, nobody knows what is rare
-STRENGTH = 2.0  # nats that an end gains at a column that is rare
-# Of the lines that are at least LONG times as long as usual this fraction or more ends in such a mark, where
-# they are paragraphs: 90 to 100% in notes, and 25 to 45% in verse and in text that is wrapped.
+FEWEST = 100  # fewer lines do not tell what is rare
+STRENGTH = 2.0  # nats that an end of the line gains at the rare column
+# Lines are paragraphs if, of those that are at least LONG times as long as usual, this fraction ends in one
+# of MARKS: 90 to 100% do in notes, and 25 to 45% in verse and in text that is wrapped.
 LONG, PARAGRAPHS = 0.7, 0.8
 MARKS = ".!?:;…)]}\"'`|>*_" + "\u2019\u201d\u00bb\u3002\uff01\uff1f\u300d\u0964\u0965\u06d4\u061f"
 
 
 def line_lengths(texts: Sequence[str]) -> Lengths | None:
-    """Up to which columns the lines of `texts` go; None where the lines are too few."""
+    """How far to the right the lines of `texts` go; None if there are too few lines."""
     lengths = [len(line) for text in texts for line in text.split("\n") if line]
     if len(lengths) < FEWEST:
         return None
@@ -40,14 +41,14 @@ def line_lengths(texts: Sequence[str]) -> Lengths | None:
 
 
 def has_paragraphs(texts: Iterable[str], lengths: Lengths) -> bool:
-    """Whether long lines end with a sentence, nearly always."""
+    """Whether nearly all long lines end with a sentence."""
     lines = (line for text in texts for line in text.split("\n"))
     ends = [line.rstrip().endswith(tuple(MARKS)) for line in lines if len(line) >= LONG * lengths.usual]
     return sum(ends) >= PARAGRAPHS * len(ends)
 
 
 class LongLine:
-    """The line that a text ends in, and what ends it. A prompt's line counts unless it is too long already.
+    """The line that a text ends in, as it is written. A prompt's line counts, unless it is too long already.
 
     `breaks`, sorted ids (n,), are the tokenizer's tokens with a line break. `paragraphs`: whether a line ends
     with a sentence alone.

@@ -1,7 +1,8 @@
 """Repeated items: the same item of a list, line or sentence twice running is as rare in a text as in rows.
 
-`import pytest` twice, `name, name`: DRY (`repetition.py`) lets pass what is so short. What would complete an
-item that was just said becomes less likely, and so does what would end one that is complete again.
+DRY (`repetition.py`) allows repetitions that are as short as `name, name`, or a second `import pytest`. Here,
+what would complete an item that was just said becomes less likely, and so does what would end such an item
+once it is complete.
 benchmarks/LOG.md, "The same again", has the figures.
 """
 
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 
     from ..vocabulary import Vocabulary
 
-# An item of so many letters or more is compared with so many before it.
+# An item of at least so many letters is compared with so many items before it.
 LETTERS, DISTANCE = 4, 2
-# Followed where the rows have so many items, and at most this fraction of them again: prose, code and notes
-# have 0 to 1.6%. Songs have more, and so have rows that are lists.
+# Rows are kept to if they have so many items, and say at most this fraction of them again: in prose, code and
+# notes that is 0 to 1.6%, in songs and in rows that are lists more.
 FEWEST, AGAIN = 200, 0.03
-# Nats: what completes an item that was just said loses so many, and what ends it then so many.
+# Nats: so much less likely is what completes an item that was just said, and so much what ends it then.
 COMPLETES, ENDS = 3.0, 6.0
-PROMPT = 500  # characters at its end that are looked at
+PROMPT = 500  # characters at the end of the prompt that count
 
 _BETWEEN = re.compile(r"[\n,;]|(?<=[.!?])\s")
 _MARKS = " \t-*+.)([]\"'0123456789"
@@ -56,8 +57,8 @@ def items_again(texts: Iterable[str]) -> float | None:
 
 
 class Part(NamedTuple):
-    """What a token's text is to an item: its letters, without spaces and marks around them, and whether it
-    ends the item, begins with a space, ends a sentence."""
+    """What a token adds to an item: its letters, without spaces and marks around them; and whether it ends
+    the item, begins with a space, or ends a sentence."""
 
     letters: str
     ends_item: bool
@@ -73,7 +74,7 @@ def part_of_item(text: str) -> Part:
 
 
 class TokenItems(NamedTuple):
-    """Of a vocabulary: ids by the letters of a token, and those that end an item, or the text, (n,)."""
+    """The ids of a vocabulary by the letters of their tokens, and (n,) those that end an item or the text."""
 
     ids: dict[str, np.ndarray]
     ends: np.ndarray
