@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .training.lr_schedule import Stop
     from .training.options import TrainOptions
 
+PROGRAMS = ("datasette ", "llm ", "sqlite3 ", "sqlite-utils ")  # with which commands begin in our messages
+
 
 def _set_up_datasette(context: click.Context, option: click.Parameter, value: Any) -> None:
     """Register the plugins of a folder and load SQLite's extensions, as `datasette` does."""
@@ -162,10 +164,10 @@ def train_command(as_json: bool, dry_run: bool, **options: Any) -> None:
         from .training.options import TrainOptions
 
         _train(TrainOptions(**options), as_json, dry_run)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as ex:
         click.echo("Stopped before training began: nothing was changed.", err=True)
         gc.freeze()  # otherwise Python would search all of torch's objects for garbage before it ends
-        sys.exit(INTERRUPTED)
+        sys.exit(128 + ex.args[0] if ex.args else INTERRUPTED)
 
 
 def _train(options: TrainOptions, as_json: bool, dry_run: bool) -> None:
@@ -212,8 +214,8 @@ def _flags_named() -> Iterator[None]:
     def line(problem: Problem) -> str:
         if problem.field in ("", "database", "table"):  # the arguments have no flag
             return problem.message
-        stop = "" if problem.message.endswith((".", "?")) else "."
-        return f"--{problem.field.replace('_', '-')}: {problem.message}{stop}"
+        whole = problem.message.endswith((".", "?")) or _ends_with_words_to_type(problem.message)
+        return f"--{problem.field.replace('_', '-')}: {problem.message}{'' if whole else '.'}"
 
     try:
         yield
@@ -223,22 +225,30 @@ def _flags_named() -> Iterator[None]:
         raise named from ex
 
 
+def _ends_with_words_to_type(message: str) -> bool:
+    """Whether a message ends with a command or an option: a full stop would be copied with it."""
+    last, _, end = message.rpartition(": ")
+    return message.rsplit(maxsplit=1)[-1].startswith("-") or (bool(last) and end.startswith(PROGRAMS))
+
+
 @contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
     """Let Ctrl+C run the learning rate down, and a second one, SIGTERM, or the end of the terminal (SIGHUP),
     stop at once.
 
-    Yields the function to call when training begins. Until then Ctrl+C is a KeyboardInterrupt; if other code
-    swallows it, as an import or a finalizer may, that function raises it again.
+    Yields the function to call when training begins. Until then each signal is a KeyboardInterrupt with its
+    number; if other code swallows it, as an import or a finalizer may, that function raises it again.
     """
     hang_up = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
     kept = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, hang_up)}
-    interrupted = False
+    # SIGINT is ignored in a script's background jobs, SIGHUP by nohup.
+    heard = [number for number, handler in kept.items() if handler is not signal.SIG_IGN]
+    interrupted = 0
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted
-        interrupted = True
-        raise KeyboardInterrupt
+        interrupted = number
+        raise KeyboardInterrupt(number)
 
     def anneal(number: int, frame: FrameType | None) -> None:
         stop.request()
@@ -249,14 +259,14 @@ def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
 
     def training_begins() -> None:
         if interrupted:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(interrupted)
         signal.signal(signal.SIGINT, anneal)
         signal.signal(signal.SIGTERM, at_once)
-        if kept[hang_up] is not signal.SIG_IGN:  # nohup ignores it
+        if hang_up in heard:
             signal.signal(hang_up, at_once)
 
-    if kept[signal.SIGINT] is not signal.SIG_IGN:  # it is ignored in a script's background jobs
-        signal.signal(signal.SIGINT, interrupt)
+    for number in heard:
+        signal.signal(number, interrupt)
     try:
         yield training_begins
     finally:

@@ -9,14 +9,27 @@ from pathlib import Path
 from .changes import recover
 from .errors import NanogptError
 
+# A folder with one of these holds a model, maybe a damaged one. Other programs have a config.json, too.
+MODEL_FILES = frozenset(
+    ("nanogpt.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json")
+)
 MAX_NAME, MAX_NAME_BYTES = 100, 200  # file systems take 255 bytes, and we add to a name
 DEFAULT_NAME, DEFAULT_NAME_BYTES = 60, 150  # leave room for the table's name or a number
 
 
 def nanogpt_home() -> Path:
-    """The folder that holds all models: `$NANOGPT_HOME`, else `nanogpt` in llm's user folder."""
+    """The folder that holds all models: `$NANOGPT_HOME`, else `nanogpt` in llm's user folder.
+
+    Raises NanogptError if it is the folder of a user that there is not.
+    """
     if home := os.environ.get("NANOGPT_HOME"):
-        return Path(os.path.expanduser(home))  # as it is, if there is no such user
+        path = Path(os.path.expanduser(home))
+        if path.parts[:1] and path.parts[0].startswith("~"):
+            user = path.parts[0].removeprefix("~")
+            raise NanogptError(
+                f"NANOGPT_HOME is {home}, and there is no user {user!r}: set it to a folder that you own"
+            )
+        return path
     if user_dir := os.environ.get("LLM_USER_PATH"):
         return Path(user_dir) / "nanogpt"
     import click
@@ -63,8 +76,8 @@ def cache_bytes(home: Path) -> int:
 
 
 def model_names(home: Path) -> list[str]:
-    """Names of the model folders in `home`, including broken ones, sorted; without `unreadable_names`. Reads
-    no file in them.
+    """Names of the model folders in `home`, including broken ones, sorted; without `unreadable_names` and
+    folders that `hold_other_files`. Reads no file in them.
 
     The changes of processes that died are finished first.
     """
@@ -74,7 +87,17 @@ def model_names(home: Path) -> list[str]:
             folders = [e.name for e in entries if not e.name.startswith(".") and _is_folder(e)]
     except OSError:
         return []
-    return sorted(name for name in folders if name.isprintable())
+    return sorted(name for name in folders if name.isprintable() and not holds_other_files(home / name))
+
+
+def holds_other_files(folder: Path) -> bool:
+    """Whether a folder has files, of which none is a model's. A home may be a folder that somebody has other
+    things in: these are not listed, and never replaced or deleted."""
+    try:
+        files = os.listdir(folder)
+    except OSError:
+        return False
+    return bool(files) and MODEL_FILES.isdisjoint(files)
 
 
 def unreadable_names(home: Path) -> list[str]:

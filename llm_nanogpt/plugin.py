@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import click
 import llm
 
 from .ctrl_c import end_quietly
-from .errors import read_nothing_if_closed
+from .errors import NanogptError, read_nothing_if_closed
 from .home import model_names, nanogpt_home
 
 
@@ -19,7 +21,8 @@ def _is_for_us(words: list[str]) -> bool:
         case ["nanogpt", *_]:
             return True
         case ["-m", name, *_]:
-            return (nanogpt_home() / name).is_dir()
+            with suppress(NanogptError):
+                return (nanogpt_home() / name).is_dir()
     return False
 
 
@@ -32,7 +35,12 @@ from .llm_model import AsyncNanoGPT, NanoGPT  # noqa: E402
 
 @llm.hookimpl
 def register_models(register: Callable[..., None]) -> None:
-    for name in model_names(nanogpt_home()):
+    try:
+        home = nanogpt_home()
+    except NanogptError as ex:  # llm has other models: only commands of ours end with an error
+        logging.getLogger(__name__).warning("%s", ex)
+        return
+    for name in model_names(home):
         register(NanoGPT(name), AsyncNanoGPT(name))
 
 

@@ -275,14 +275,36 @@ def test_a_name_that_cannot_be_shown_is_left_out_and_told(make_model, home, name
     assert done.exit_code == 0 and "cannot be shown" in done.output and "\x1b" not in done.output
 
 
-def test_a_model_that_is_a_link_to_the_root_is_listed_at_once(home):
+def test_a_link_to_the_root_is_no_model(home):
     home.mkdir()
     (home / "root").symlink_to("/")
     start = time.monotonic()
     assert size_on_disk(home / "root") >= 0
     done = CliRunner().invoke(nanogpt, ["models"])
-    assert done.exit_code == 0 and "nanogpt.json is missing" in done.output
+    assert done.exit_code == 0 and "No models in" in done.output
     assert time.monotonic() - start < SECONDS
+
+
+def test_folders_of_other_things_in_a_home_are_left_alone(make_model, home):
+    """As in a home that is somebody's own folder."""
+    make_model("fine")
+    thesis = home / "Documents" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.write_text("years of work")
+    (home / "empty").mkdir()
+    assert model_names(home) == ["empty", "fine"]
+    for words in (["path", "Documents"], ["restore", "Documents"], ["info", "Documents"]):
+        done = CliRunner().invoke(nanogpt, words)
+        assert done.exit_code == 2 and "There is no model 'Documents'" in done.stderr, done.stderr
+    assert thesis.read_text() == "years of work"
+
+
+@pytest.mark.parametrize("kept", ["nanogpt.json", "model.safetensors", "tokenizer.json"])
+def test_what_is_left_of_a_model_is_listed(make_model, home, kept):
+    for file in make_model("hurt").iterdir():
+        if file.name != kept:
+            file.unlink()
+    assert model_names(home) == ["hurt"]
 
 
 def test_sizes_are_checked_before_a_shape_is_made():

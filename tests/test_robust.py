@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import HANG_SECONDS
+from datasette.app import Datasette
+from datasette.utils import StartupError
 from pydantic import ValidationError
 from test_columns import prose, title
 
@@ -27,11 +29,13 @@ from datasette_nanogpt.training.check import check_home
 from datasette_nanogpt.training.failures import advice
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.web.limits import Limits
+from datasette_nanogpt.web.state import PluginState
 from datasette_nanogpt.web.target import Target
 from llm_nanogpt.commands import nanogpt
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import name_after, valid_name
 from llm_nanogpt.llm_model import SamplingOptions
+from llm_nanogpt.plugin import register_models
 
 BIN = Path(sys.executable).parent
 TINY = [
@@ -307,6 +311,44 @@ def test_a_registry_that_is_a_folder_or_anothers_is_told(database, home, monkeyp
     refused.sqlite_errorcode = sqlite3.SQLITE_READONLY
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) == home)
     assert "nanogpt.db is not yours to write: move it away" in registry_error(home, refused).args[0]
+
+
+def test_a_registry_that_is_a_pipe_is_told_at_once(database, home):
+    home.mkdir()
+    os.mkfifo(home / "nanogpt.db")
+    done = CliRunner().invoke(train_command, [str(database), "verse", *TINY])
+    told = f"Error: {home / 'nanogpt.db'} is a pipe or a device: move it away, and a new one is made"
+    assert done.exit_code == 1 and done.stderr.startswith(told)
+
+
+def test_the_home_of_no_user_is_told(database, monkeypatch, tmp_path):
+    monkeypatch.setenv("NANOGPT_HOME", "~nosuchuser/models")
+    monkeypatch.chdir(tmp_path)
+    told = "Error: NANOGPT_HOME is ~nosuchuser/models, and there is no user 'nosuchuser': set it to a folder"
+    done = CliRunner().invoke(train_command, [str(database), "verse", *TINY])
+    assert done.exit_code == 1 and done.stderr.startswith(told)
+    done = CliRunner().invoke(nanogpt, ["models"])
+    assert done.exit_code == 1 and done.stderr.startswith(told)
+    register_models(lambda *models: pytest.fail("there are no models"))  # and llm goes on
+    with pytest.raises(StartupError, match="there is no user 'nosuchuser'"):
+        PluginState.start(Datasette())
+    assert not (tmp_path / "~nosuchuser").exists()
+
+
+def test_no_full_stop_follows_what_is_to_be_copied(database, make_model):
+    make_model("nanogpt-x")
+    done = CliRunner().invoke(train_command, [str(database), "verse", "--name", "nanogpt-x", *TINY])
+    assert done.exit_code == 2 and done.stderr.endswith("replace it with --force\n")
+
+
+def test_not_even_force_replaces_a_folder_of_other_things(database, home):
+    thesis = home / "Documents" / "thesis.txt"
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text("years of work")
+    words = [str(database), "verse", "--name", "Documents", "--force", *TINY]
+    done = CliRunner().invoke(train_command, words)
+    told = f"Error: --name: The name Documents is taken: {thesis.parent} has files of something else. Choose"
+    assert done.exit_code == 2 and done.stderr.startswith(told) and thesis.exists()
 
 
 @pytest.mark.parametrize("force", [[], ["--force"]])

@@ -11,6 +11,7 @@ from test_pipeline import database  # noqa: F401
 
 from datasette_nanogpt.cli import stop_on_signals, train_command
 from datasette_nanogpt.events import Evaluation
+from datasette_nanogpt.registry.runs import find_runs
 from datasette_nanogpt.training.lr_schedule import Stop
 from llm_nanogpt.checkpoint import read_checkpoint
 
@@ -34,6 +35,21 @@ def test_once_training_has_begun_an_interrupt_is_a_request():
         training_begins()
         signal.raise_signal(signal.SIGINT)
     assert stop.requests == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_ended_before_it_trains_is_recorded_as_stopped(database, home, monkeypatch, number):  # noqa: F811
+    def prepare(self, corpus, final):
+        signal.raise_signal(number)
+        yield
+
+    monkeypatch.setattr("datasette_nanogpt.training.table_run.TableRun.prepare", prepare)
+    handlers = {number: signal.getsignal(number)}
+    done = CliRunner().invoke(train_command, [str(database), "entry", "--name", "m", *TINY])
+    assert done.exit_code == 128 + number and "nothing was changed" in done.stderr
+    (run,) = find_runs(home)
+    assert run["status"] == "stopped" and run["ended"] and not run["error"]
+    assert {number: signal.getsignal(number)} == handlers and not [*home.glob(".m.*")]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")

@@ -36,6 +36,7 @@ NO_LOCKS = (
 )
 # What SQLite says of a file that it cannot open, or that the disk lets nobody change.
 NOT_OURS = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
+MOVE_AWAY = "move it away, and a new one is made; your models are not in it"
 BUSY_SECONDS = 30.0  # to wait for another writer: a run writes only a few rows a second
 
 _PATIENCE: ContextVar[float] = ContextVar("registry_patience", default=math.inf)  # seconds
@@ -96,6 +97,8 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
     file = registry_file(home)
     if not create and not file.exists():
         raise NoRegistryError(f"Nothing has been trained in {home} yet")
+    if what := _in_its_place(file):
+        raise RegistryError(f"{file} is {what}: {MOVE_AWAY}")
     try:
         if not create and not os.access(home, os.W_OK):
             return _open_read_only(file)
@@ -120,6 +123,14 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
         raise registry_error(home, ex) from ex
     db.row_factory = sqlite3.Row
     return db
+
+
+def _in_its_place(file: Path) -> str:
+    """What is in the place of a file, if it is none: SQLite would wait for ever for what comes through a
+    pipe."""
+    if file.is_dir():
+        return "a folder"
+    return "a pipe or a device" if file.exists() and not file.is_file() else ""
 
 
 def _open_read_only(file: Path) -> sqlite3.Connection:
@@ -173,14 +184,14 @@ def explain(home: Path, ex: Exception) -> str:
             "date: make the folder writable, or set NANOGPT_HOME to a copy of it"
         )
     refused = kind in NOT_OURS
-    is_other = file.is_dir() or (file.exists() and not os.access(file, os.R_OK | os.W_OK))
+    is_other = file.exists() and not os.access(file, os.R_OK | os.W_OK)
     if code is None or (refused and not (is_other and os.access(home, os.W_OK))):
         return f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
     damaged = code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
     what = f"{'is damaged' if damaged else 'cannot be used'} ({ex})"
     if refused:
-        what = "is a folder" if file.is_dir() else "is not yours to write"
-    return f"{file} {what}: move it away, and a new one is made; your models are not in it"
+        what = "is not yours to write"
+    return f"{file} {what}: {MOVE_AWAY}"
 
 
 def _is_full(home: Path) -> bool:

@@ -141,7 +141,7 @@ def _is_alive(home: Path, run: dict[str, Any]) -> bool:
 
 
 def _interrupt(home: Path, runs: list[dict[str, Any]]) -> None:
-    # A signal that ends a process at once leaves no record: SIGKILL, and SIGTERM before training begins.
+    # SIGKILL ends a process at once, and leaves no record.
     why = "Its process is gone: another program or a person ended it, or the computer was switched off."
     for run in runs:
         end_run(home, run["id"], "interrupted", why)

@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 from llm_nanogpt.changes import recover
 from llm_nanogpt.checkpoint import checkpoints, read_checkpoint
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem, WrongUsage, in_full
-from llm_nanogpt.home import nanogpt_home, valid_name
+from llm_nanogpt.home import holds_other_files, nanogpt_home, valid_name
 from llm_nanogpt.tokenizer_training import gpt2
 
 from ..data.columns import NoTextError
@@ -143,7 +143,10 @@ def _open(options: TrainOptions, more: Sequence[str]) -> Corpus:
 
 
 def _can_be_a_model(folder: Path) -> bool:
-    """True; raises InvalidOptions where there is a file, or a link to a folder that is not there."""
+    """True; raises InvalidOptions where there is a file, a link to a folder that is not there, or a folder
+    of something else, which --force must not replace either."""
+    if holds_other_files(folder):
+        raise _taken(f"The name {folder.name} is taken: {folder} has files of something else. Choose another")
     if os.path.isdir(folder) or not os.path.lexists(folder):
         return True
     what = "a link that leads nowhere" if folder.is_symlink() else "a file"

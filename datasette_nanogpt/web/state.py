@@ -14,7 +14,9 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from datasette.app import Datasette
+from datasette.utils import StartupError
 
+from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import nanogpt_home
 
 from ..data.connection_setup import prepare_as
@@ -47,7 +49,10 @@ class PluginState:
     @classmethod
     def start(cls, datasette: Datasette) -> PluginState:
         """Create the state of a server, and have Datasette start the worker with the server."""
-        home, limits = nanogpt_home(), Limits.from_config(datasette)
+        try:
+            home, limits = nanogpt_home(), Limits.from_config(datasette)
+        except NanogptError as ex:
+            raise StartupError(str(ex)) from ex
         worker = Worker(
             home,
             datasette.plugins_dir,
