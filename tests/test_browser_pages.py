@@ -301,6 +301,8 @@ def test_little_text_is_said_below_the_heading_as_the_form_changes(page, site):
     assert page.locator("#held-out").is_hidden() and violations(page) == []
     assert "What helps" in little.inner_text()
     values = "boxes => boxes.map(box => box.value)"
+    chosen = page.locator("[name=minutes]:checked")  # what is recommended, as long as nobody chooses
+    assert chosen.input_value() == "1" and "After 1 minute " in page.locator("#expect").inner_text()
     assert page.locator(".longer").locator("input").evaluate_all(values) == ["3", "10", "30", "60"]
     assert (
         "more rows" in little.inner_text() and "template" not in little.inner_text()
@@ -313,6 +315,11 @@ def test_little_text_is_said_below_the_heading_as_the_form_changes(page, site):
     little.wait_for(state="hidden")
     assert page.locator(".cards").locator("> .card").locator("input").evaluate_all(values)[:2] == ["1", "3"]
     assert page.locator("#warning").is_hidden() and page.locator("#start").is_enabled()
+    assert chosen.input_value() == "3"
+    page.get_by_label("10 minutes").check()
+    page.get_by_label("Rows, as an SQL condition").fill("id < 6")
+    little.wait_for()
+    assert chosen.input_value() == "10"
 
 
 def test_a_template_is_advised_where_columns_are_not_read(page, site):

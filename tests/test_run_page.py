@@ -463,6 +463,7 @@ async def test_a_run_without_memory_is_started_again_smaller(datasette, write_ru
     assert re.search(free, words)
     form = (await datasette.client.get(f"/blog/entry/-/nanogpt?_again={run}&_smaller=1", actor=ROOT)).text
     assert re.search(rf"Smaller than run {run}: [\d.]+M parameters.*, about .*B of memory\.", form)
+    assert "data-follows" not in form  # its minutes are those of that run
     assert form.index('id="smaller"') < form.index('id="size"') < form.index('name="minutes"')
     assert '<option value="m" selected>M (' in form and re.search('value="10"[^>]* checked', form)
     assert not re.search(r'id="(n_layer|batch_size)"[^>]* value="\d', form)

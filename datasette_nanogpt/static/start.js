@@ -4,6 +4,7 @@ const form = byId("train");
 const BUSY = 503;  // status
 const SOON = 300, RETRY = 5000;  // milliseconds until the next question
 let timer = null, questions = 0;
+let follows = false;  // whether the minutes are those that are recommended: nobody has chosen any
 
 // The answer, or null if the server is too busy or cannot be reached.
 async function fetchEstimate() {
@@ -118,6 +119,12 @@ async function update() {
     return;
   }
   const { error, problems, offer, estimate } = answer;
+  const { minutes } = form.elements;
+  if (follows && offer?.recommended && Number(minutes.value) !== offer.recommended) {
+    minutes.value = offer.recommended;
+    await update();
+    return;
+  }
   const general = showProblems(problems ?? []) || (problems?.length ? "" : error);
   showBlocked(problems ?? []);
   byId("estimate").textContent = estimate?.text ?? "";
@@ -172,6 +179,10 @@ if (form) {
     likeThis.addEventListener("click", useExample);
   }
   byId("again").hidden = true;  // this button is for pages without JavaScript
+  follows = "follows" in form.querySelector(".cards").dataset && ![...form.querySelectorAll("[name=minutes]")].some(isFilledIn);
+  form.addEventListener("input", ({ target }) => {
+    if (target.name === "minutes") follows = false;
+  });
   form.addEventListener("input", keepNameAndChoice);
   form.addEventListener("input", updateSoon);
   document.addEventListener("click", ({ target }) => {

@@ -30,8 +30,10 @@ MEASURED: tuple[tuple[float, Points], ...] = (
 # Bits per letter that a text loses while the work grows by a factor of e before the first of these points: a
 # blog had 2.152 after 20 s and 1.84 after a minute ("Runs of seconds").
 LOSS_BEFORE = 0.3
-# The same after the last one, as a fraction: an hour gave 1.567, ten minutes 1.592 ("An hour on two cores").
-LOSS_AFTER = 0.009
+# Letters, and the same after the last one, as a fraction. Of 3 MB of blog posts ten minutes gave 1.590 and an
+# hour, whose models are joined, 1.515 ("An hour on two cores, with groups"). Of little text nothing was
+# measured after so long: there is less to learn from than from more of it.
+LOSS_AFTER: Points = ((1e5, 0.009), (3e5, 0.026))
 # (letters read in all epochs together, bits per letter): the grid's runs that read a text at most once. For
 # sizes that are chosen by hand, which may be too big for the time.
 BY_READING: Points = (
@@ -68,18 +70,19 @@ def example_of(bits_per_letter: float) -> str:
 def expected_bits(letters: float, work: float, read: float = math.inf) -> float:
     """About how many bits per letter a run gets to, with a text of `letters`, `work` FLOPs of
     flops.work_per_step, and a size that reads `read` letters in all its epochs."""
-    by_text = [(size, _after(points, work)) for size, points in MEASURED]
+    by_text = [(size, _after(points, work, _between(LOSS_AFTER, size))) for size, points in MEASURED]
     bits = max(_between(by_text, letters), _between(BY_READING, read))
     return min(bits, KNOWS_NOTHING)
 
 
-def _after(points: Points, work: float) -> float:
-    """The bits per letter of a text with these `points` after so much work."""
+def _after(points: Points, work: float, loss: float) -> float:
+    """The bits per letter of a text with these `points` after so much work, which after the last of them
+    loses that fraction while the work grows by a factor of e."""
     (first, first_bits), (last, last_bits) = points[0], points[-1]
     if work < first:
         return first_bits + LOSS_BEFORE * math.log(first / work)
     if work > last:
-        return last_bits * max(0.0, 1 - LOSS_AFTER * math.log(work / last))
+        return last_bits * max(0.0, 1 - loss * math.log(work / last))
     return _between(points, work)
 
 

@@ -7,6 +7,7 @@ minutes    of the run
 like       what its texts will read like
 words      the same with the best and the worst that is likely
 bits       the forecast, in bits per byte
+hardly_better  whether the last shorter run that is no such step itself is about as good
 range      between which scores the run is likely to end, in bits per byte
 same_as    the minutes of a shorter run that is about as good
 brings     the words of the card
@@ -48,16 +49,18 @@ def with_forecast(
     bits = letter_bits * read["letters"] / read["bytes"]
     same = next((c for c in shorter if c["like"] == like and bits > (1 - HARDLY_BETTER) * c["bits"]), None)
     limits = [round(bits * LOWEST, 1), round(bits * HIGHEST, 1)] if promised else None
-    before = shorter[-1] if shorter else None
+    # Two steps that are hardly worth anything may be worth something together: 60 minutes after 10, by 30.
+    before = next((card for card in reversed(shorter) if not card["hardly_better"]), None)
     return {
         "minutes": minutes,
         "like": like,
         "words": words,
         "bits": round(bits, 3),
+        "hardly_better": bool(before and bits > (1 - HARDLY_BETTER) * before["bits"]),
         "brings": _how_much_better(bits, before) if before and before["words"] == words else words,
         "range": limits,
         "same_as": same["minutes"] if same else None,
-        "score": _score(minutes, bits, limits, before) if limits else "",
+        "score": _score(minutes, bits, limits, shorter[-1] if shorter else None) if limits else "",
         **_outlook(minutes, letter_bits, read["prose"]),
     }
 

@@ -48,6 +48,7 @@ class Form:
     offer: dict[str, Any] | None = None  # see estimate.offer; None if there is nothing to fill in
     estimate: dict[str, Any] | None = None
     untouched: bool = False
+    follows: bool = False  # whether nobody has chosen the minutes: they are those that are recommended
     larger: dict[str, Any] | None = None  # the run that ran out of memory, if this is a smaller one
 
     @property
@@ -289,6 +290,7 @@ async def _add_offer(
         offer, form.estimate = await state.unless_stopping(reading)
         form.offer = offer | {"left_out": left_out}
         minutes = offer.get("recommended") or forms.form_defaults(state.limits)["minutes"]
+        form.follows = "minutes" not in form.fields
         form.fields.setdefault("minutes", str(minutes))
     except UNAVAILABLE:
         raise
