@@ -71,8 +71,8 @@ def expected_bits(letters: float, work: float, read: float = math.inf) -> float:
     """About how many bits per letter a run gets to, with a text of `letters`, `work` FLOPs of
     flops.work_per_step, and a size that reads `read` letters in all its epochs."""
     by_text = [(size, _after(points, work, _between(LOSS_AFTER, size))) for size, points in MEASURED]
-    bits = max(_between(by_text, letters), _between(BY_READING, read))
-    return min(bits, KNOWS_NOTHING)
+    of_reading = _between(BY_READING, read) if read < math.inf else 0.0
+    return min(max(_between(by_text, letters), of_reading), KNOWS_NOTHING)
 
 
 def _after(points: Points, work: float, loss: float) -> float:
