@@ -31,6 +31,7 @@ from .errors import NanogptError
 from .exchange import exchange
 from .files import read_json
 from .locks import Lock, hidden, lock, try_lock
+from .model_files import holds_other_files, is_left_behind
 from .renaming import change_in_llm, rename_inside
 
 LEFT_BEHIND = re.compile(r"\.(.+)\.(?:lock|change|new|old|removed|change\.part)")
@@ -208,7 +209,8 @@ def recover(home: Path) -> None:
     """
     try:
         with os.scandir(home) as entries:
-            left = [match[1] for entry in entries if (match := LEFT_BEHIND.fullmatch(entry.name))]
+            matches = ((LEFT_BEHIND.fullmatch(entry.name), Path(entry.path)) for entry in entries)
+            left = [match[1] for match, path in matches if match and is_left_behind(path)]
     except OSError:
         return
     # `..NAME.change.part` is the beginning of a note.
@@ -241,13 +243,13 @@ def _tidy(folder: Path) -> None:
     if change := _read(folder):
         _attempt(folder.parent, change)
     aside = hidden(folder, "old")
-    if aside.is_dir() and not folder.exists():  # left by a version that wrote no notes
+    if is_left_behind(aside) and not folder.exists():  # left by a version that wrote no notes
         os.rename(aside, folder)
-    for suffix in ("new", "old", "removed"):
-        _delete(hidden(folder, suffix))
+    for gone in filter(is_left_behind, (hidden(folder, suffix) for suffix in ("new", "old", "removed"))):
+        _delete(gone)
     for file in (hidden(folder, "change"), part_of(hidden(folder, "change"))):  # notes that cannot be read
         file.unlink(missing_ok=True)
-    for parent in (folder, folder / "training"):
+    for parent in () if holds_other_files(folder) else (folder, folder / "training"):
         for part in parent.glob(".*.part"):
             part.unlink(missing_ok=True)
 

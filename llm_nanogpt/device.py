@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from .ctrl_c import waits_for_import
-from .errors import InvalidOptions, Problem
+from .errors import InvalidOptions, NanogptError, Problem
 
 DEVICES = ("cpu", "cuda", "mps")
 NO_NVIDIA = "torch finds no NVIDIA GPU here"
+
+
+@contextmanager
+def loading_torch() -> Iterator[None]:
+    """Import torch, and let Ctrl+C wait for that and for what the block imports. Raises NanogptError where
+    torch is missing, or a part of it, as after an installation that was cut short."""
+    with waits_for_import("torch"):
+        try:
+            import torch  # noqa: F401
+        except (ImportError, OSError) as ex:
+            reason = " ".join(str(ex).split())[:300]
+            again = "pip install --force-reinstall torch"
+            raise NanogptError(f"torch cannot be loaded ({reason}). To install it again: {again}") from ex
+        yield
 
 
 def choose_device(requested: str | None = None, processes: int = 1) -> tuple[str, str]:
@@ -15,7 +32,7 @@ def choose_device(requested: str | None = None, processes: int = 1) -> tuple[str
     `requested` is cpu, cuda, cuda:1, mps or None (a GPU if there is one). Of several `processes` on this
     machine each gets a CUDA device of its own, or they share the CPU.
     """
-    with waits_for_import("torch"):
+    with loading_torch():
         import torch
 
     gpus = torch.cuda.device_count()

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .ctrl_c import waits_for_import
+from .device import loading_torch
 from .errors import NanogptError
 from .files import open_file, read_file
 
@@ -48,7 +48,7 @@ def check_ckpt(ckpt: Path) -> None:
 
 def read_ckpt(ckpt: Path) -> Any:
     """The contents of a ckpt.pt, as torch.save wrote it. Raises NanogptError that names the obstacle."""
-    with waits_for_import("torch"):
+    with loading_torch():
         import torch
 
     _check_there(ckpt)

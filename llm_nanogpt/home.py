@@ -8,11 +8,8 @@ from pathlib import Path
 
 from .changes import recover
 from .errors import NanogptError
+from .model_files import holds_other_files
 
-# A folder with one of these holds a model, maybe a damaged one. Other programs have a config.json, too.
-MODEL_FILES = frozenset(
-    ("nanogpt.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json")
-)
 MAX_NAME, MAX_NAME_BYTES = 100, 200  # file systems take 255 bytes, and we add to a name
 DEFAULT_NAME, DEFAULT_NAME_BYTES = 60, 150  # leave room for the table's name or a number
 
@@ -70,14 +67,16 @@ def cache_folder(home: Path) -> Path:
 
 
 def cache_bytes(home: Path) -> int:
-    """Bytes that deleting the cache would free. Files that a model shares by hard link do not count."""
-    stats = [file.stat() for file in cache_folder(home).rglob("*") if file.is_file()]
+    """Bytes that deleting the cache would free. Files that a model shares by hard link do not count, nor what
+    other programs have in that folder."""
+    parts = (cache_folder(home) / name for name in ("tokens", "remote"))
+    stats = [file.stat() for part in parts for file in part.rglob("*") if file.is_file()]
     return sum(stat.st_size for stat in stats if stat.st_nlink == 1)
 
 
 def model_names(home: Path) -> list[str]:
     """Names of the model folders in `home`, including broken ones, sorted; without `unreadable_names` and
-    folders that `hold_other_files`. Reads no file in them.
+    folders that hold other files. Reads no file in them.
 
     The changes of processes that died are finished first.
     """
@@ -88,16 +87,6 @@ def model_names(home: Path) -> list[str]:
     except OSError:
         return []
     return sorted(name for name in folders if name.isprintable() and not holds_other_files(home / name))
-
-
-def holds_other_files(folder: Path) -> bool:
-    """Whether a folder has files, of which none is a model's. A home may be a folder that somebody has other
-    things in: these are not listed, and never replaced or deleted."""
-    try:
-        files = os.listdir(folder)
-    except OSError:
-        return False
-    return bool(files) and MODEL_FILES.isdisjoint(files)
 
 
 def unreadable_names(home: Path) -> list[str]:

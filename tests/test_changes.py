@@ -171,6 +171,28 @@ def test_what_an_older_version_left_is_put_back(make_model, home):
     assert model_names(home) == ["m"] and left_over(home) == []
 
 
+def test_what_looks_like_ours_in_a_home_of_other_things_is_left_alone(make_model, home):
+    """As in somebody's own folder: a shell's .bashrc.old was deleted, and .mozilla.old became mozilla."""
+    make_model("m")
+    others = [
+        ".bashrc.old",
+        ".vimrc.new",
+        ".mozilla.old/prefs.js",
+        ".cpan.removed/lib/a",
+        "Films/.film.part",
+        ".x.lock",
+    ]
+    for name in others:
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("kept")
+    (home / ".Films.lock").touch()
+    for name in ("m", "bashrc", "mozilla", "Films"):
+        with hold(home / name):
+            assert model_names(home) == ["m"]
+    assert [(home / name).read_text() for name in others] == ["kept"] * len(others)
+    assert not (home / "mozilla").exists()
+
+
 def test_what_a_living_process_works_on_is_left_alone(make_model, home):
     with hold(make_model("m")):
         (home / ".m.new").mkdir()

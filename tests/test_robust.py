@@ -335,6 +335,15 @@ def test_the_home_of_no_user_is_told(database, monkeypatch, tmp_path):
     assert not (tmp_path / "~nosuchuser").exists()
 
 
+@pytest.mark.parametrize("flags", [[], ["--device", "cpu"]])
+def test_a_torch_that_cannot_be_loaded_is_told(database, home, monkeypatch, flags):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    done = CliRunner().invoke(train_command, [str(database), "verse", *TINY, *flags])
+    assert done.exit_code == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("Error: torch cannot be loaded (import of torch halted")
+    assert done.stderr.endswith(". To install it again: pip install --force-reinstall torch\n")
+
+
 def test_no_full_stop_follows_what_is_to_be_copied(database, make_model):
     make_model("nanogpt-x")
     done = CliRunner().invoke(train_command, [str(database), "verse", "--name", "nanogpt-x", *TINY])

@@ -17,7 +17,8 @@ from typing import Any, ParamSpec, TypeVar
 from llm_nanogpt.changes import recover
 from llm_nanogpt.checkpoint import checkpoints, read_checkpoint
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem, WrongUsage, in_full
-from llm_nanogpt.home import holds_other_files, nanogpt_home, valid_name
+from llm_nanogpt.home import nanogpt_home, valid_name
+from llm_nanogpt.model_files import holds_other_files
 from llm_nanogpt.tokenizer_training import gpt2
 
 from ..data.columns import NoTextError

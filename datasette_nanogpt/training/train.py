@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 
 from llm_nanogpt.changes import hold
-from llm_nanogpt.ctrl_c import waits_for_import
+from llm_nanogpt.device import loading_torch
 from llm_nanogpt.errors import InvalidOptions, NanogptError
 from llm_nanogpt.home import make_home, nanogpt_home
 
@@ -74,7 +74,7 @@ def _train_table(
             # A server's child has a log file from its first line on.
             with nullcontext() if queued else logging_to_file(run_log_file(home, run.id)), logging_failure():
                 yield Progress("loading torch")  # something to see before that, which takes seconds
-                with waits_for_import("torch"):
+                with loading_torch():
                     from .table_run import TableRun
 
                 status = yield from TableRun(options, run, stop, group).events(home / name, corpus, meta)

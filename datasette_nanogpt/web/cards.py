@@ -7,7 +7,7 @@ minutes    of the run
 like       what its texts will read like
 words      the same with the best and the worst that is likely
 bits       the forecast, in bits per byte
-hardly_better  whether the last shorter run that is no such step itself is about as good
+hardly_better  whether it is hardly better than the last shorter one of which this is not true
 range      between which scores the run is likely to end, in bits per byte
 same_as    the minutes of a shorter run that is about as good
 brings     the words of the card
