@@ -60,7 +60,7 @@ def goes_on(prompt: str, text: str) -> bool:
 
 def write(opened: OpenedModel, prompt: str, seed: int, greedy: bool) -> str:
     sampler = Sampler(seed=seed, temperature=0 if greedy else Sampler.temperature)
-    run = generate(opened.model, opened.tokenizer, prompt, max_tokens=4, go_on=True, sampler=sampler)
+    run = generate(opened.model, opened.tokenizer, prompt, max_tokens=4, sampler=sampler)
     return "".join(run)
 
 

@@ -150,6 +150,7 @@ class RowContinuation(Continuation):
             self.settings,
             condition=condition,
             max_tokens=max(1, int(min(left // 2, self._longest))) if ends else left,
+            ends_whole=not ends,  # `_cut_at_end` cuts columns
             stop=[*self.settings.stop, *ends],
         )
         part = Continuation(self.model, self.tokenizer, self.text, self.sampler, settings)

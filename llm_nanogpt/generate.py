@@ -18,12 +18,13 @@ import numpy as np
 from .capitals import as_read
 from .errors import InvalidOptions, NanogptError, Problem
 from .guidance import GUIDANCE, MAX_GUIDANCE, GuidedModel
+from .habits.opened_prompts import ends_in_item_mark
 from .language_model import LanguageModel
 from .like_rows import LikeRows
 from .repetition import Repetition, default_allowed_length
 from .sampler import Sampler, log_softmax
 from .speller import LastWord, last_word_is
-from .text_end import TextEnd, keep_end
+from .text_end import SOMETHING, LastTokens, TextEnd, keep_end
 from .titles import BLANK_LINE, Titles, with_title
 from .tokenizer import Tokenizer
 
@@ -41,9 +42,9 @@ class GenerationSettings:
     """How long a continuation may be and what comes with it. How tokens are chosen is a `Sampler`'s part.
 
     max_tokens   how many tokens to write at most
+    ends_whole   whether a text that would have them all ends a little earlier, with a sentence or a line
     stop         strings: the text ends before the first of them to appear
     logprobs     keep the log probability of each token, and of this many most likely ones; None: keep none
-    go_on        whether the text must not end at once
     title        of the document that the prompt is in, before its first line; "" where the prompt has it, if
                  any: a first line before a blank line is a title, where the table has titles
     guidance     how strongly a title steers what comes after it; 1 leaves the model's probabilities
@@ -53,9 +54,9 @@ class GenerationSettings:
     """
 
     max_tokens: int = 500
+    ends_whole: bool = True
     stop: Sequence[str] = ()
     logprobs: int | None = None
-    go_on: bool = False
     title: str = ""
     guidance: float = GUIDANCE
     condition: str = ""
@@ -131,6 +132,9 @@ class Continuation:
         self._end: TextEnd | None = None
         if sampler.real_words and sampler.temperature:
             self._end = TextEnd(tokenizer.eot, 1 - sampler.top_p, self.prompt)
+        whole = settings.ends_whole and sampler.real_words and tokenizer.words
+        self._last = LastTokens(settings.max_tokens) if whole else None
+        self._is_blank = True  # the text has nothing but spaces and marks yet, and must not end
         self._pieces = self._run()
 
     def __iter__(self) -> Iterator[str]:
@@ -177,13 +181,20 @@ class Continuation:
         context, token, given = self._first(cache, context, word, last)
         repetition = self._repetition(context)
         while token != self.tokenizer.eot:
+            piece = self.tokenizer.token_bytes(token)[given:]
+            if self._last and self._last.may_end(self.new_tokens, piece):
+                self.finish_reason = "length"
+                if self.logprobs:
+                    self.logprobs.pop()
+                return
             context.append(token)
             repetition.add(token)
-            piece = self.tokenizer.token_bytes(token)[given:]
             text = decoder.decode(piece)
+            self._is_blank = self._is_blank and SOMETHING.search(text) is None
             self._like_rows.add(piece, text)
-            if self._end:
-                self._end.add(text)
+            for follower in (self._end, self._last):
+                if follower:
+                    follower.add(text)
             self.new_tokens += 1
             yield text
             given = 0
@@ -265,13 +276,16 @@ class Continuation:
         self, logits: np.ndarray, ids: Sequence[int], repetition: Repetition, whole_prompt: bool = True
     ) -> np.ndarray:
         """`logits` (V,) of the token after `ids`, without what repeats these, or is unlike the table's rows
-        where the text stands at the end of the prompt or beyond."""
-        penalised = logits.copy()
+        where the text stands at the end of the prompt or beyond. A text does not end before there is
+        something of it."""
+        penalised, eot = logits.copy(), self.tokenizer.eot
         self.sampler.penalise(penalised, ids)
         repetition.penalise(penalised)
         if whole_prompt:
             self._like_rows.penalise(penalised)
-        keep_end(logits, penalised, self.tokenizer.eot)
+        keep_end(logits, penalised, eot)
+        if self._is_blank and eot < len(penalised):
+            penalised[eot] = -np.inf
         return penalised
 
     def _read(self, ids: Sequence[int], cache: Any, past: int = 0) -> np.ndarray:
@@ -322,7 +336,7 @@ class Continuation:
         title is nothing that the text could extend."""
         title, blank, rest = self.prompt.partition(BLANK_LINE.decode())
         after_title = self._titled and title.strip() and blank and not rest
-        if last is LastWord.WHOLE or after_title:
+        if last is LastWord.WHOLE or after_title or ends_in_item_mark(self.prompt):
             return self.prompt, ""
         return self.tokenizer.split_last_word(self.prompt)
 
@@ -337,10 +351,7 @@ class Continuation:
 
     def _allowed(self, logits: np.ndarray) -> np.ndarray:
         """Logits of what may come next: a model's vocabulary may be padded beyond the tokenizer's."""
-        logits, eot = logits[: self.tokenizer.n_vocab], self.tokenizer.eot
-        if self.settings.go_on and not self.new_tokens and eot < len(logits):
-            logits[eot] = -np.inf
-        return logits
+        return logits[: self.tokenizer.n_vocab]
 
     def _keep_logprobs(self, logits: np.ndarray, chosen: int, tokens: Sequence[int]) -> None:
         """Note `chosen`, an index into `logits`, whose entries stand for `tokens`, if that was asked for."""

@@ -61,7 +61,11 @@ class SamplingOptions(llm.Options):
         "probabilities, more keeps closer to it, up to some 5. "
         "Default: 2, for tables with titles",
     )
-    max_tokens: int | None = Field(None, description="How many tokens to write at most. Default: 500")
+    max_tokens: int | None = Field(
+        None,
+        description="How many tokens to write at most; with real_words up to 50 fewer, where a sentence or a "
+        "line ends. Default: 500",
+    )
     temperature: float | None = Field(
         None,
         description="0 always takes the most likely token, 1 keeps the model's probabilities, "
@@ -257,14 +261,14 @@ def write(
     Raises WritingError, in one line, for options that cannot be and for a broken model.
     """
     try:
-        text, go_on = document(prompt)
+        text = document(prompt)
         given = {key: value for key, value in dict(prompt.options).items() if value is not None}
         for option in ("title", "set"):
             given[option] = given.get(option) or earlier_option(conversation, option)
         if click.get_current_context(silent=True):
             _check_can_be_logged([text, given["title"] or "", *(given["set"] or {}).values()])
         has_answers = bool(conversation and conversation.responses)
-        opened, run, options = start(name, text, given, go_on=go_on, has_answers=has_answers)
+        opened, run, options = start(name, text, given, has_answers=has_answers)
         if options["echo"] and run.prompt:
             yield StreamEvent("text", run.prompt, part_index=0, provider_metadata=ECHO)
         try:
@@ -277,7 +281,7 @@ def write(
 
 
 def start(
-    name: str, text: str, options: dict[str, Any], *, go_on: bool = False, has_answers: bool = False
+    name: str, text: str, options: dict[str, Any], *, has_answers: bool = False
 ) -> tuple[OpenedModel, Continuation, dict[str, Any]]:
     """A model, and the text that it is about to write after `text`, with all options that this takes.
 
@@ -298,7 +302,7 @@ def start(
     title, values = given.pop("title", None) or "", given.pop("set", None) or {}
     sampler = Sampler(**given)
     opened = open_model(nanogpt_home() / name, device)
-    how = {"sampler": sampler, "go_on": go_on, "has_answers": has_answers, **settings}
+    how = {"sampler": sampler, "has_answers": has_answers, **settings}
     run = write_text(opened, text, title=title, values=values, **how)
     known = {"title": title, **({"set": values} if values else {})}
     return opened, run, {**known, **settings, **sampler.settings(), "echo": echo}
@@ -332,8 +336,8 @@ def earlier_option(conversation: llm.Conversation | llm.AsyncConversation | None
     return next(filter(None, values), None)
 
 
-def document(prompt: llm.Prompt) -> tuple[str, bool]:
-    """The whole conversation as one text, and whether it is to go on without anything new from the user.
+def document(prompt: llm.Prompt) -> str:
+    """The whole conversation as one text.
 
     What a person adds to a conversation starts on a line of its own, unless one side brings a space.
     """
@@ -342,14 +346,13 @@ def document(prompt: llm.Prompt) -> tuple[str, bool]:
             "This model cannot use a system prompt: it continues text and was never taught to follow "
             "instructions. Put what it should continue into the prompt"
         )
-    text, role = "", None
+    text = ""
     for message in prompt.messages:
-        role = message.role
         for part in message.parts:
             # An answer that echoed its prompt has it as a part of its own.
             echo = (getattr(part, "provider_metadata", None) or {}).items() >= ECHO.items()
             added = "" if echo else getattr(part, "text", "")
-            if role == "user" and text and added and not (text[-1].isspace() or added[0].isspace()):
+            if message.role == "user" and text and added and not (text[-1].isspace() or added[0].isspace()):
                 text += "\n"
             text += added
-    return text, role != "user"
+    return text

@@ -1,4 +1,4 @@
-"""When a text ends: with the probability that the model gives it.
+"""When a text ends: with the probability that the model gives it, or shortly before it has all its tokens.
 
 It is no more likely where words repeat themselves (LOG.md, "What ends a text"). Where rows are long, each
 sentence may be the last, and none is likely to be: top_p does not cut that off (LOG.md, "Unlikely ends").
@@ -7,6 +7,7 @@ sentence may be the last, and none is likely to be: top_p does not cut that off 
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 
@@ -15,6 +16,19 @@ from .habits.lines import MARKS
 NEVER_DRAWN = 6.0  # nats: by default, a token that is so much less likely than the likeliest is not drawn
 NOTHING_LOST = 0.02  # the fraction of the likeliest token's probability below which a loss changes nothing
 TINY = 1e-30  # in place of a probability of 0, of which there is no logarithm
+# Of the tokens that a text may have, this many at the end are left out where a sentence or a line ends, but
+# at most a fifth of them. LOG.md, "What people read, again".
+SENTENCE = 50
+WORD = 8  # the same where a word ends, but at most 1/20 of them
+TAIL = 40  # characters at the end of a text that are looked at
+SOMETHING = re.compile(r"[^\W_]|[^\x00-\x7f]")  # a text with nothing of this is "", "\n" or "!"
+
+# A sentence ends in a mark, but not "e.g.", "J. R." or the "2." of a step.
+_AFTER = r"""["'\u201d\u2019\u00bb)\]*_`]"""
+_SENTENCE = re.compile(rf"(?:[^\W\d_]{{2}}|{_AFTER})[.!?\u2026]{_AFTER}*\Z")
+_SPACELESS_SENTENCE = re.compile("[\u3002\uff01\uff1f\u0964][\u300d\u201d]?\\Z")
+# A line that ends like this belongs to the next one: "I ran this:", or the beginning of a block of code.
+_GOES_ON = re.compile(r"(?:[,:;(\[{]|```\w+)\Z")
 
 
 def keep_end(before: np.ndarray, after: np.ndarray, eot: int) -> None:
@@ -61,3 +75,34 @@ class TextEnd:
             return None
         logits[self._eot] = -np.inf
         return p
+
+
+class LastTokens:
+    """Says where a text that soon has all its tokens is to end: with a sentence or a line, or at least with a
+    whole word."""
+
+    def __init__(self, max_tokens: int) -> None:
+        self._sentence = max_tokens - min(SENTENCE, max_tokens // 5)
+        self._word = max_tokens - min(WORD, max_tokens // 20)
+        self._tail = ""
+
+    def add(self, text: str) -> None:
+        self._tail = (self._tail + text)[-TAIL:]
+
+    def may_end(self, written: int, piece: bytes) -> bool:
+        """Whether the text is to end before `piece`, the next token's bytes, with `written` tokens."""
+        if written < self._sentence:
+            return False
+        after = piece.decode("utf-8", "replace")
+        if written >= self._word and (self._tail[-1:].isspace() or after[:1].isspace()):
+            return bool(self._tail.strip())
+        return ends_sentence(self._tail, after)
+
+
+def ends_sentence(before: str, after: str) -> bool:
+    """Whether a sentence, or a line, ends between these two."""
+    text = before.rstrip()
+    gap = before[len(text) :] + after[: len(after) - len(after.lstrip())]
+    if "\n" in gap:
+        return bool(text) and not _GOES_ON.search(text)
+    return bool(_SPACELESS_SENTENCE.search(text) or (gap and _SENTENCE.search(text)))

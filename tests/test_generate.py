@@ -22,10 +22,10 @@ from llm_nanogpt.gpt_torch import TorchModel
 from llm_nanogpt.guidance import GuidedModel
 from llm_nanogpt.loading import load_model
 from llm_nanogpt.sampler import Sampler, log_softmax
-from llm_nanogpt.text_end import keep_end
+from llm_nanogpt.text_end import ends_sentence, keep_end
 from llm_nanogpt.tokenizer import Tokenizer
 from llm_nanogpt.tokenizer_training import train_bpe, train_char
-from llm_nanogpt.words import LETTERS, MARK, WordCounter, last_word, words
+from llm_nanogpt.words import LETTERS, MARK, WordCounter, WordList, last_word, words
 
 
 class Scripted:
@@ -95,17 +95,78 @@ def test_it_stops_at_the_end_of_the_text(bpe):
     assert (run.finish_reason, run.new_tokens) == ("stop", 2)
 
 
-def test_go_on_does_not_end_at_once(bpe):
-    a = bpe.encode("a")[0]
+@pytest.mark.parametrize("prompt", ["", "Row", "What do you think?", "Row 12:\n\n"])
+@pytest.mark.parametrize("temperature", [0, 0.8])
+@pytest.mark.parametrize("mark", ["\n", "!"])
+def test_a_text_does_not_end_before_there_is_something_of_it(bpe, prompt, temperature, mark):
+    """Six of 566 texts were empty, and some more had a mark alone."""
+    a, line = bpe.encode("a")[0], bpe.encode(mark)[0]
 
     def script(ids):
         logits = np.zeros(400)
-        logits[[bpe.eot, a]] = 100, 50
+        logits[[bpe.eot, line if ids[-1] != line else a]] = 100, 50
         return logits
 
-    greedy = Sampler(temperature=0)
-    assert "".join(generate(Scripted(script), bpe, "Row", sampler=greedy)) == ""
-    assert "".join(generate(Scripted(script), bpe, "Row", sampler=greedy, go_on=True)) == "a"
+    text = "".join(generate(Scripted(script), bpe, prompt, sampler=Sampler(temperature=temperature, seed=0)))
+    assert text in ("a", f"{mark}a")
+
+
+PROSE = "One of them. Two, e.g. this; and three in 3. places: so on\n"
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "text"),
+    [
+        (148, PROSE * 2 + "One of them."),  # a sentence ends in the last 29
+        (130, (PROSE * 2)[:-1]),  # a line in the last 26
+        (106, PROSE + "One of them. Two, e.g. this; and three in "),  # a word in the last 5
+        (54, PROSE[:52]),  # a word in the last 2
+        (50, PROSE[:50]),  # nothing in the last 10
+        (400, (PROSE * 6)[:-1]),  # a line in the last 50
+    ],
+)
+def test_a_text_that_is_cut_ends_with_a_sentence_or_a_line_or_a_word(max_tokens, text):
+    char = train_char([PROSE])
+    char.words = WordList(words(PROSE))
+    ids = char.encode(PROSE)
+    model = Scripted(always(*ids[-1:], *ids[:-1]), 512)
+
+    def write(real_words):
+        sampler = Sampler(dry_multiplier=0, real_words=real_words, seed=0)
+        return generate(model, char, "", max_tokens=max_tokens, logprobs=0, sampler=sampler)
+
+    run = write(real_words=True)
+    assert "".join(run) == text
+    assert run.finish_reason == "length"
+    assert len(run.logprobs) == len(run.ends) == run.new_tokens == len(text)
+    assert len("".join(write(real_words=False))) == max_tokens
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "wanted"),
+    [
+        ("It rains.", " So", True),
+        ("It rains. ", "So", True),
+        ("It rains", " so", False),
+        ('"It rains."', " So", True),
+        ("run `x`.", " So", True),
+        ("version 3.", "5", False),
+        ("2.", " Stir", False),
+        ("J. R.", " Tolkien", False),
+        ("see e.g.", " this", False),
+        ("- a list", "\n-", True),
+        ("- a list\n", "- ", True),
+        ("I ran this:", "\n\n", False),
+        ("the old,", "\nthe", False),
+        ("so:\n```sql", "\nselect", False),
+        ("1;\n```", "\nSo", True),
+        ("यह है।", " वह", True),
+        ("天気です。", "雨", True),
+        ("", "\n", False),
+    ],
+)
+def test_where_a_sentence_ends(before, after, wanted):
+    assert ends_sentence(before, after) is wanted
 
 
 def test_an_empty_prompt_starts_a_document(bpe):
@@ -193,7 +254,7 @@ def test_a_text_ends_before_the_first_stop_text(bpe, stop, wanted):
     assert all(pieces)
 
 
-@given(st.lists(st.text("ab", min_size=1, max_size=4), max_size=3), st.text("ab", max_size=30))
+@given(st.lists(st.text("ab", min_size=1, max_size=4), max_size=3), st.text("ab", min_size=1, max_size=30))
 def test_no_half_stop_string_is_ever_shown(bpe, stop, text):
     tokens = [bpe.eot, *(bpe.encode(letter)[0] for letter in text), bpe.eot]
     said = ""
@@ -317,9 +378,7 @@ def test_any_prompt_goes(bpe, prompt, max_tokens, block_size):
 def test_a_character_model_writes_characters_it_knows():
     tokenizer = train_char(TEXTS)
     config = tiny_config(vocab_size=tokenizer.n_vocab)
-    run = generate(
-        build(config, random_tensors(config)), tokenizer, "Row \N{SNOWMAN}", max_tokens=9, go_on=True
-    )
+    run = generate(build(config, random_tensors(config)), tokenizer, "Row \N{SNOWMAN}", max_tokens=9)
     assert set("".join(run)) <= set("".join(TEXTS))
     assert run.prompt_tokens == 4
 

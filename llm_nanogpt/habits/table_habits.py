@@ -15,7 +15,8 @@ from .lengths import Lengths, read_lengths
 from .line_fences import LineFences, line_fences
 from .line_quotes import BACKTICK, SINGLE_QUOTE, LineQuotes, quoted_lengths
 from .lines import LongLine, has_paragraphs, line_lengths
-from .opened_prompts import OpenedPrompt, ends_in_opening
+from .opened_prompts import OpenedPrompt, ends_in_item_mark, ends_in_opening
+from .prompt_quotes import PromptQuotes, left_open
 from .repeated_items import AGAIN, RepeatedItem, items_again
 from .row_repeats import common_repeat, doubles_words
 from .short_texts import ShortText, text_lengths
@@ -117,8 +118,13 @@ class Habits:
             each.append(RepeatedItem(tokenizer, prompt))
         if not self.space_runs:
             each.append(Spaces(tokenizer, prompt))
-        if ends_in_opening(prompt) and self != Habits():  # an imported model's are not known
-            each.append(OpenedPrompt(tokenizer))
+        if self == Habits():  # an imported model's are not known
+            return each
+        if ends_in_opening(prompt) or ends_in_item_mark(prompt):
+            each.append(OpenedPrompt(tokenizer, ends_in_item_mark(prompt)))
+        followed = {*self.brackets, BACKTICK} if self.backticks else self.brackets
+        if opened := left_open(prompt, followed):
+            each.append(PromptQuotes(tokenizer, opened))
         if self.starts and not prompt:
             each.append(Start(tokenizer, self.starts))
         return each
