@@ -205,7 +205,7 @@ TEXTILE = (
         (SRV3, "It is\nlate"),
         (
             JIRA,
-            "Steps\n- Open *it*\n- and wait\nint[] a = b[x|y]; // {{z}}\n"
+            "Steps\n- Open *it*\n- and wait\n```java\nint[] a = b[x|y]; // {{z}}\n```\n"
             "See the page, @ann and . \nIt broke.\nNow\na | b\n1 | 2",
         ),
         (f"02/Jan/22 3:04 PM;557058:5f2a;[~accountid:6fad] {PROSE}\nh2. Now", f"@6fad {PROSE}\nNow"),
@@ -219,7 +219,18 @@ TEXTILE = (
             "<@U12345678> see <https://x.org/a|the page> &amp; <#C12345678|general>",
             "@U12345678 see the page & #general",
         ),
-        (TEXTILE, 'Steps\n\nRead the docs, run rake now\n- one\nputs "a":b @x@\n\nIt _broke_.\na | b'),
+        (
+            TEXTILE,
+            'Steps\n\nRead the docs, run rake now\n- one\n```ruby\nputs "a":b @x@\n```\n\nIt _broke_.\na | b',
+        ),
+        (
+            "h2. Log\n\nIt says {noformat}a|b{noformat} and {noformat}\n# 1\n# 2\n{noformat} then.",
+            "Log\n\nIt says a|b and \n```\n# 1\n# 2\n```\n then.",
+        ),
+        (
+            'h2. Run "it":https://x.org/a\n\nbc. @run@\n* two\n\nbc.. # a\n\n# b\n\np. Then wait.',
+            "Run it\n\n```\n@run@\n* two\n```\n\n```\n# a\n\n# b\n```\n\nThen wait.",
+        ),
         (f"{PROSE}\nid:: {UUID}\ncollapsed:: true", PROSE),
         (f"{PROSE} (({UUID}))", f"{PROSE} "),
         (f"{{{{embed (({UUID}))}}}}", ""),
@@ -279,6 +290,11 @@ NOTION = (
             "{% include y %}\n```\nEnd",
         ),
         (HUGO, "tags of a site", "Wait.\nSee it.\n\n```go\nx := 1\n```\n\n```\n{{< figure >}}\n```"),
+        (
+            f"{PROSE} See [the page](:/{KEY}) and ![](:/{KEY})[that](https://x.org/).",
+            "pictures and links in an app",
+            f"{PROSE} See the page and [that](https://x.org/).",
+        ),
         (NOTION, "Notion's marks", "# A walk\n\n💡 Wait.\n\nThen go to the page.\n\nTags: none"),
     ],
 )

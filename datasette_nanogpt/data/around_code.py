@@ -14,6 +14,17 @@ _PLACE = re.compile(f"{chr(_END)}([{chr(_ZERO)}-{chr(_ZERO + 9)}]+){chr(_END)}")
 _AS_DIGIT = {_ZERO + digit: str(digit) for digit in range(10)}
 
 
+def fenced(found: re.Match[str], code: str, language: str = "") -> str:
+    """Code of several lines between backticks, as markdown has it, on lines of its own in the text that it
+    was found in, so that nothing takes its lines for those of a paragraph. Code within a line stays bare."""
+    if "\n" not in code:
+        return code
+    text, fence = found.string, "````" if "```" in code else "```"
+    before = "" if found.start() == 0 or text[found.start() - 1] == "\n" else "\n"
+    after = "" if found.end() == len(text) or text[found.end()] == "\n" else "\n"
+    return f"{before}{fence}{language}\n{code.strip(chr(10))}\n{fence}{after}"
+
+
 def rewrite_around(
     code: re.Pattern[str],
     text: str,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 
-from .around_code import rewrite_around
+from .around_code import fenced, rewrite_around
 
 # Not after a word, as in LaTeX: \begin{quote}
-_CODE = re.compile(r"(?<!\w)\{(code|noformat)(?::[^{}\n]*)?\}(?P<code>(?:(?!\{\1).)*)\{\1\}", re.DOTALL)
+_CODE = re.compile(
+    r"(?<!\w)\{(code|noformat)(?::(?:(?P<language>[a-zA-Z][\w+#-]*)(?=[|}]))?[^{}\n]*)?\}"
+    r"(?P<code>(?:(?!\{\1).)*)\{\1\}",
+    re.DOTALL,
+)
 _BLOCK = re.compile(r"^h[1-6]\.[ \t]+\S|^bq\.[ \t]+\S", re.MULTILINE)
 _PAIR = re.compile(r"(?<!\w)\{(quote|panel|color)(?::[^{}\n]*)?\}[^{}]*\{\1\}")
 _LINK = re.compile(r"\[([^\[\]|\n]{1,300})\|(?:https?:|mailto:|ftp:|#|\^)[^\[\]\n]*\]")
@@ -46,9 +50,11 @@ def read_stamped(text: str) -> str:
 
 def read_jira(text: str) -> str:
     """Headings, quotes, panels and links without their signs, pictures left out. Emphasis stays, as it does
-    in markdown."""
+    in markdown, and a block of code is between backticks."""
     text = text.replace("\r\n", "\n")
-    return rewrite_around(_CODE, text, _without_signs, lambda found: found["code"].strip("\n"))
+    return rewrite_around(
+        _CODE, text, _without_signs, lambda found: fenced(found, found["code"], found["language"] or "")
+    )
 
 
 def _without_signs(text: str) -> str:

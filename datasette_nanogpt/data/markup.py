@@ -74,6 +74,7 @@ _OWN_PICTURE = re.compile(
     r"|\[(?:image|file):[^\[\]\n/]+/[^\[\]\n]+\.\w{2,5}\][ \t]*",
     re.IGNORECASE,
 )
+_JOPLIN_LINK = re.compile(r"(?<!!)\[([^\[\]\n]{1,300})\]\(:/[0-9a-f]{32}(?:#[^()\s]{0,300})?\)")
 _LINES = re.compile(r"\n{3,}")
 
 
@@ -143,10 +144,10 @@ MARKUPS = (
     Markup("Obsidian's marks", _OBSIDIAN.search, MIN_FRACTION_OF_LINKS, lambda text: _OBSIDIAN.sub("", text)),
     Markup("Markdown escapes", _ESCAPED_STOP.search, MIN_FRACTION, _read_escaped_markdown),
     Markup(
-        "pictures in an app",
-        _OWN_PICTURE.search,
+        "pictures and links in an app",
+        lambda text: _OWN_PICTURE.search(text) or _JOPLIN_LINK.search(text),
         MIN_FRACTION_OF_LINKS,
-        lambda text: _OWN_PICTURE.sub("", text),
+        lambda text: _JOPLIN_LINK.sub(r"\1", _OWN_PICTURE.sub("", text)),
     ),
     Markup("blocks of an outline", has_properties, MIN_FRACTION_OF_LINKS, without_properties),
     Markup("commit messages", has_trailers, MIN_FRACTION_OF_LINKS, without_trailers),

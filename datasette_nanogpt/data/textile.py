@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 
-from .around_code import rewrite_around
+from .around_code import fenced, rewrite_around
 from .jira import table_rows
 
-_CODE = re.compile(r"<(pre|notextile)\b[^<>]*>(?P<code>.*?)</\1>", re.DOTALL | re.IGNORECASE)
+_MORE = r"(?:\([^()\n]*\)|\{[^{}\n]*\}|\[[^\[\]\n]*\]|[<>=])*"  # classes, styles and languages
+# Between tags, or a block that begins with "bc." and ends with a blank line, or with "bc.." and ends where
+# the next block begins.
+_CODE = re.compile(
+    r"<(pre|notextile)\b[^<>]*>(?P<code>.*?)</\1>"
+    rf"|^bc{_MORE}\.\.[ \t]+(?P<long>.*?)(?=\n+(?:h[1-6]|bq|p|bc|pre){_MORE}\.{{1,2}}[ \t]|\s*\Z)"
+    rf"|^bc{_MORE}\.[ \t]+(?P<block>[^\n]+(?:\n(?![ \t]*(?:\n|\Z))[^\n]+)*)",
+    re.DOTALL | re.IGNORECASE | re.MULTILINE,
+)
+_LANGUAGE = re.compile(r"\s*<code\s+class=\"(?:language-)?([a-zA-Z][\w+#-]*)\"", re.IGNORECASE)
 _LINK = re.compile(r"\"([^\"\n()]+)(?:\([^()\n]*\))?\":(?:https?:|mailto:|ftp:|/|#)[^\s\"<>]*[\w/#=&-]")
 _MONO = re.compile(r"(?<![\w@])@([^@\s](?:[^@\n]{0,200}[^@\s])?)@(?![\w@])")
-_BLOCK = r"(?:h[1-6]|bq|p|bc|pre|fn\d+)(?:\([^()\n]*\)|\{[^{}\n]*\}|\[[^\[\]\n]*\]|[<>=])*\.{1,2}[ \t]+"
+_BLOCK = rf"(?:h[1-6]|bq|p|bc|pre|fn\d+){_MORE}\.{{1,2}}[ \t]+"
 _START = re.compile(rf"^{_BLOCK}(?=\S)", re.MULTILINE)
 _HEADING = re.compile(r"^h[1-6]\.[ \t]+\S", re.MULTILINE)
 _ITEM = re.compile(r"^[ \t]*[*#]+[ \t]+(?=\S)", re.MULTILINE)
@@ -29,9 +38,16 @@ def is_textile(text: str) -> bool:
 
 
 def read_textile(text: str) -> str:
-    """Headings, quotes and links without their signs, pictures left out. Emphasis stays, as in markdown."""
-    text = text.replace("\r\n", "\n")
-    return rewrite_around(_CODE, text, _without_signs, lambda found: _TAG.sub("", found["code"]).strip("\n"))
+    """Headings, quotes and links without their signs, pictures left out. Emphasis stays, as in markdown, and
+    a block of code is between backticks."""
+    return rewrite_around(_CODE, text.replace("\r\n", "\n"), _without_signs, _read_code)
+
+
+def _read_code(found: re.Match[str]) -> str:
+    if code := found["code"]:
+        language = _LANGUAGE.match(code)
+        return fenced(found, _TAG.sub("", code), language[1].lower() if language else "")
+    return fenced(found, f"{found['long'] or found['block'] or ''}\n")
 
 
 def _without_signs(text: str) -> str:
