@@ -81,6 +81,27 @@ SMS = "_id integer primary key, thread_id int, address text, date int, type int,
             "the look of the site",
         ),
         (
+            "posts",  # Stack Exchange
+            "Id integer primary key, PostTypeId int, ParentId int, Body, Score int, OwnerUserId int, Title",
+            lambda w: (w.i, [1, 2, 2, 5][w.i % 4], None, w.paragraph(), w.i, w.i % 7, None),
+            15,
+            "5 for what is said of a tag",
+        ),
+        (
+            "experiments",  # eLabFTW
+            "id integer primary key, title, body, elabid, state int",
+            lambda w: (w.i, w.title(), w.text(), w.hash(), 1 + (w.i % 6 == 0) + (w.i % 12 == 0)),
+            10,
+            "2 for what is archived, 3 for what is deleted",
+        ),
+        (
+            "logs",  # Gajim
+            "log_line_id integer primary key, jid_id int, contact_name, time int, kind int, message",
+            lambda w: (w.i, w.i % 4, w.name(), w.i, w.i % 5, "joined" if w.i % 5 < 2 else w.sentence()),
+            24,
+            "0 and 1 for who came and went",
+        ),
+        (
             "posts",
             "hash text primary key, href, description, extended, shared, toread",
             lambda w: (w.hash(), w.url(), w.title(), w.paragraph(), "no" if w.i == 3 else "yes", "no"),

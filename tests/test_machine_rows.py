@@ -115,6 +115,16 @@ def test_lines_of_a_chat_program_among_those_of_people(tmp_path):
     assert '10 rows are what a chat program says ("' in remarks[0]
 
 
+def test_lines_of_whatsapp_on_an_iphone(tmp_path):
+    """Before them is a mark of the direction of writing."""
+
+    def row(i):
+        return i, "Ada Lee", "\u200eimage omitted" if i % 5 == 0 else says(i)
+
+    remarks, left = told(tmp_path, "id integer primary key, sender_name, content", row)
+    assert len(remarks) == 1 and left == 80
+
+
 @pytest.mark.parametrize(
     "lines",
     [
@@ -180,6 +190,20 @@ def test_bots_in_json(tmp_path, key):
 
     remarks, left = told(tmp_path, "id integer primary key, author, body", row)
     assert len(remarks) == 1 and left == 81
+
+
+@pytest.mark.parametrize("bot", ["AutoModerator", "dependabot[bot]", "RemindMeBot", "build-bot", "Bot"])
+def test_bots_by_name(tmp_path, bot):
+    def row(i):
+        return i, bot if i % 5 == 0 else ["Talbot", "Ada", None][i % 3], says(i)
+
+    remarks, left = told(tmp_path, "id integer primary key, author, body", row)
+    assert len(remarks) == 1 and f"author says ({bot})" in remarks[0] and left == 80
+
+
+def test_what_bots_alone_wrote_is_what_the_table_is(tmp_path):
+    columns = "id integer primary key, author, body"
+    assert told(tmp_path, columns, lambda i: (i, f"{PEOPLE[i % 3]}Bot", says(i))) == ([], ROWS)
 
 
 def test_sounds_of_a_transcript(tmp_path):

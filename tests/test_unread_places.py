@@ -35,6 +35,7 @@ def page(w):
         ("folder", of("INBOX", "Sent", "Spam", "Drafts"), 30),
         ("mailbox", of("INBOX", "INBOX.Trash", None), 20),
         ("label", of("[Gmail]/Spam", "Work"), 30),
+        ("folder", of("inbox", "sent", "deleted_items"), 20),  # of Enron
         ("folder_name", of("Papierkorb", "Gedichte", "Entwürfe"), 40),
         ("X-Gmail-Labels", of("Inbox,Opened", "Spam", "Inbox,Important", "Trash,Opened", "Sent"), 24),
         ("labelIds", of('["INBOX", "IMPORTANT"]', '["SPAM", "UNREAD"]', "[]"), 20),
@@ -95,6 +96,10 @@ def test_other_folders_are_not(tmp_path, name, value):
         ({"title": lambda w: of("", "", "", "Vorlage:", "Benutzer_Diskussion:")(w) + w.title()}, 24),
         ({"title": lambda w: of("", "", f"{w.title()}: ")(w) + w.title()}, 0),
         ({"page_namespace": same(0)}, 0),
+        ({"page_namespace": of(0, 1, 1, 4)}, 45),  # with more talk than articles
+        ({"page_namespace": of("0", "0", "1")}, 20),  # of a CSV file
+        ({"page_namespace": of(2, 2, 3)}, 20),  # of users alone
+        ({"page_namespace": of(2, 4)}, 0),
     ],
 )
 def test_pages_of_a_wiki_that_are_no_articles(tmp_path, columns, count):

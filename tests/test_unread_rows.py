@@ -82,6 +82,9 @@ def hints(tmp_path, columns):
         ("comment_visible", lambda w: int(w.i % 5 != 0), 12),  # Movable Type
         ("message_deleted", lambda w: int(w.i % 5 == 0), 12),
         ("status", lambda w: ["1", "1", "0"][w.i % 3], 20),  # Drupal, from a CSV file
+        ("post_status", lambda w: ["publish", "pending", "future", "inherit"][w.i % 4], 45),
+        ("status", lambda w: ["published", "published", "scheduled"][w.i % 3], 20),  # Ghost
+        ("post_password", lambda w: "secret" if w.i == 7 else "", 1),
         ("status", lambda w: [200, 200, 200, 404, 301][w.i % 5], 12),  # pages that a crawler did not get
         ("prevver", lambda w: w.i + 1 if w.i % 4 == 0 else None, 15),  # Confluence
         ("superseded_by", lambda w: w.uuid() if w.i % 4 == 0 else "", 15),
@@ -124,6 +127,8 @@ def test_deleted_rows_and_drafts_are_told(tmp_path, name, value, count):
         ("status", lambda w: [0, 0, 1][w.i % 3]),  # of things to do, most of which are open
         ("status", lambda w: [200, 404, 1][w.i % 3]),
         ("status_id", lambda w: [1, 1, 0][w.i % 3]),
+        ("status", lambda w: ["open", "pending", "closed"][w.i % 3]),  # of tickets
+        ("post_password", same("")),
         ("code", lambda w: [200, 404, 404][w.i % 3]),  # of a list of errors
         ("area_code", lambda w: 200 if w.i % 3 else 201 + w.i),
         ("version", lambda w: w.i % 3),

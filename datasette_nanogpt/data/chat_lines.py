@@ -18,6 +18,7 @@ from .values_as_text import read_text
 MAX_SHOWN = 3  # of these lines
 LONGEST = 200  # characters of such a line
 MIN_ALIKE = 0.5  # the fraction of the rows that say what another one says, but for names and numbers
+MARK = "\N{LEFT-TO-RIGHT MARK}"  # which WhatsApp on an iPhone puts before what it says itself
 MIN_NAMES = 2  # of who wrote the other rows, and nobody
 _NUMBER = re.compile(r"\d+|[\"'“”«»„]")
 # Sentences of Messenger, Instagram, WhatsApp, Telegram, Signal, Teams and their kin, as SQL's LIKE has them:
@@ -118,7 +119,8 @@ def _known_lines(source: Source, of: str) -> Iterator[Exclusion]:
     if not is_told(source, found.total(), MAX_BY_PROGRAMS):
         return
     examples = ", ".join(f'"{shown[pattern]}"' for pattern, _ in found.most_common(MAX_SHOWN))
-    name = quote(column)
+    is_marked = any(as_text(row[column]).startswith(MARK) for row in source.sample)
+    name = f"ltrim({quote(column)}, char({ord(MARK)}))" if is_marked else quote(column)
     told = f"{found.total():,} {of} are what a chat program says ({examples}). To leave these out"
     likes = " or ".join(f"{name} like {listed([pattern])}" for pattern in sorted(found))
     yield exclusion(source, told, f"not ifnull({likes}, 0)")
@@ -168,7 +170,7 @@ def _without_names(text: str, names: Set[str]) -> str:
 
 
 def _text(value: Value) -> str:
-    return as_text(value).strip()
+    return as_text(value).strip().lstrip(MARK)
 
 
 def _pattern_of(text: str) -> str:

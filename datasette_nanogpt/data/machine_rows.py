@@ -43,6 +43,10 @@ _MERGE = re.compile(
     r"Merge (?:pull request #|merge request |(?:remote-tracking )?branch(?:es)? |tag |commit )|Merged PR "
 )
 _SOUND = re.compile(r"\[[ _]*[A-Za-z][A-Za-z_ ]{2,30}\]|\([A-Za-z][a-z ]{2,30}\)|[♪♫ ]+")
+# As Reddit, GitHub and chats have them; "Abbot" and "Talbot" are people.
+_BOT_NAME = re.compile(
+    r"AutoModerator|[^\n]{1,60}\[bot\]|[^\n]{1,60}(?:[-_ ][Bb]ot|[a-z0-9]B(?:ot|OT))|[Bb]ot(?:[-_ ].{1,40})?"
+)
 
 
 def machine_rows(source: Source, of: str, but: Sequence[str] = ()) -> Iterator[Exclusion]:
@@ -54,6 +58,7 @@ def machine_rows(source: Source, of: str, but: Sequence[str] = ()) -> Iterator[E
     by_kind = [*_system_messages(source, of, but)]
     yield from by_kind or chat_lines(source, of)  # without a column that says it, the texts themselves may
     yield from _bots_in_json(source, of)
+    yield from _bots_by_name(source, of)
     yield from _sounds(source, of)
     yield from _merges(source, of)
 
@@ -113,6 +118,18 @@ def _bots_in_json(source: Source, of: str) -> Iterator[Exclusion]:
                 told = f"In {count:,} {of} {column} is a bot ({key}). To leave these out"
                 yield exclusion(source, told, f"ifnull({bot}, 0) = 0")
                 return
+
+
+def _bots_by_name(source: Source, of: str) -> Iterator[Exclusion]:
+    for column in named(SPEAKERS, [c for c in source.columns if c not in source.body]):
+        names = [value for row in source.sample if isinstance(value := row[column], str)]
+        bots = sorted({name for name in names if _BOT_NAME.fullmatch(name)})
+        count = sum(name in bots for name in names)
+        if is_told(source, count, MAX_BY_PROGRAMS):
+            shown = f"{', '.join(bots[:MAX_SOUNDS])}{' and others' if bots[MAX_SOUNDS:] else ''}"
+            told = f"{count:,} {of} are by bots, as {column} says ({shown}). To leave these out"
+            yield exclusion(source, told, f"{without_null(source, column)} not in ({listed(bots)})")
+            return
 
 
 def _sounds(source: Source, of: str) -> Iterator[Exclusion]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from .column_names import words_of
@@ -45,6 +45,8 @@ _DRAFT_KEY = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _FILE = re.compile(r"\S[^/\\\n]*[/\\].*|.*\S\.[a-zA-Z][a-zA-Z0-9]{1,4}")
+_NUMBER = re.compile(r"-?\d{1,6}")
+_MIN_ARTICLES = 0.1  # the fraction of the pages of a wiki that must be articles, if these are what is read
 # What stands before the colon in "User talk:Ada". After a colon in the title of an article is a space.
 _NAMESPACE = re.compile(r"([^\W\d_][\w -]{1,30}):(?=\S)")
 
@@ -90,7 +92,7 @@ def _labels(value: str) -> list[str]:
 
 
 def _is_unread(label: str) -> bool:
-    return _LEVELS.split(label)[-1].strip().casefold() in _UNREAD
+    return _LEVELS.split(label)[-1].replace("_", " ").strip().casefold() in _UNREAD
 
 
 def _drafts_of_files(source: Source, of: str) -> Iterator[Exclusion]:
@@ -136,11 +138,20 @@ def _pages_of_a_wiki(source: Source, of: str) -> Iterator[Exclusion]:
     if all(source.kinds[column].markup != WIKI for column in source.body):
         return
     for column in _others(source):
-        numbers = [row[column] for row in source.sample]
-        count = _in_other_namespace(column, numbers)
-        if is_told(source, count):
+        if {"namespace", "ns"}.isdisjoint(words_of(column)):
+            continue
+        found = _namespaces(row[column] for row in source.sample)
+        articles = sum(found[number] for number in found if int(str(number)) == 0)
+        count = found.total() - articles
+        if articles >= _MIN_ARTICLES * len(source.sample) and is_told(source, count):
             told = f"In {count:,} {of} {column} is not 0: these are not articles, but talk pages and the like"
-            yield exclusion(source, f"{told}. To leave these out", f"{quote(column)} = 0")
+            zero = next(number for number in found if int(str(number)) == 0)
+            yield exclusion(source, f"{told}. To leave these out", f"{quote(column)} = {listed([zero])}")
+            return
+        count = sum(n for number, n in found.items() if int(str(number)) % 2)
+        if not articles and is_told(source, count):
+            told = f"In {count:,} {of} {column} is an odd number, as of talk pages"
+            yield exclusion(source, f"{told}. To leave these out", f"{quote(column)} % 2 = 0")
             return
     titles = _strings(source, source.title) if source.title else []
     spaces = Counter(space[1] for title in titles if (space := _NAMESPACE.match(title)))
@@ -153,9 +164,12 @@ def _pages_of_a_wiki(source: Source, of: str) -> Iterator[Exclusion]:
         yield exclusion(source, f"{told}. To leave these out", " and ".join(outside))
 
 
-def _in_other_namespace(column: str, values: Sequence[Value]) -> int:
-    """How many rows are in a namespace that is not the first, that of articles."""
-    if {"namespace", "ns"}.isdisjoint(words_of(column)) or not all(isinstance(v, int) for v in values):
-        return 0
-    counts = Counter(values)
-    return counts.total() - counts[0] if counts.most_common(1)[0][0] == 0 else 0
+def _namespaces(values: Iterable[Value]) -> Counter[int | str]:
+    """How many rows are in each namespace, of which 0 is that of articles; none where some value is no
+    number."""
+    numbers: Counter[int | str] = Counter()
+    for value in values:
+        if not isinstance(value, int) and not (isinstance(value, str) and _NUMBER.fullmatch(value)):
+            return Counter()
+        numbers[value] += 1
+    return numbers

@@ -27,6 +27,11 @@ _UNREAD = frozenset(
         *("pingback", "trackback"),
     ]
 )
+# Values of rows that are not read yet, where others say that they are published. Elsewhere they are states of
+# an order or a task.
+_PUBLISHED = frozenset(["publish", "published", "approved", "live"])
+_NOT_YET = frozenset(["pending", "future", "scheduled", "queued", "in review", "in-review"])
+_PASSWORDS = ("postpassword",)  # of WordPress: what only those read who know it
 # Names of columns, as one word, that say of each row, or since when, that it is not read, or that it is.
 _FLAG = re.compile(
     r"(?:is|was|in|user|soft|self|permanently)*"
@@ -104,7 +109,8 @@ def _drafts(source: Source, of: str) -> Iterator[Exclusion]:
         unread, is_since = unread_values(column, list(dict.fromkeys(values)))
         unread = unread or _numbered_values(column, values)
         rows = [i for i, row in enumerate(source.sample) if row[column] in unread]
-        is_private = not _AUDIENCES.isdisjoint(words_of(column))  # one such row is enough
+        # One such row is enough.
+        is_private = not _AUDIENCES.isdisjoint(words_of(column)) or _joined(column) in _PASSWORDS
         if len(rows) > (0 if is_private else MIN_FRACTION * len(source.sample)) and rows not in told:
             told.append(rows)
             if len(rows) < len(source.sample):
@@ -137,7 +143,7 @@ def unread_values(column: str, values: Sequence[Value]) -> tuple[list[Value], bo
     when, so that other rows have others."""
     words = frozenset(words_of(column))
     if words & _STATES:
-        return [value for value in values if str(value).lower() in _UNREAD], False
+        return _unread_states(values), False
     if words & _AUDIENCES:
         return [value for value in values if _joined(str(value)) in _NOT_PUBLIC], False
     if "approved" in words:  # WordPress: 0, 1, "spam", "trash"
@@ -148,9 +154,9 @@ def unread_values(column: str, values: Sequence[Value]) -> tuple[list[Value], bo
     is_of_read = bool(_FLAG_OF_READ.fullmatch(name))
     is_alone = bool(_FLAG_ALONE.fullmatch(name))
     if not (is_of_read or is_alone or _FLAG.fullmatch(name)):
-        replaced = _replaced(column, values)
-        return replaced, bool(replaced)
-    filled: list[Value] = [value for value in values if value is not None and not _is_blank(value)]
+        since = _filled(values) if _joined(column) in _PASSWORDS else _replaced(column, values)
+        return since, bool(since)
+    filled = _filled(values)
     if all(str(value).lower() in _YES | _NO for value in filled):
         return [value for value in filled if str(value).lower() in (_NO if is_of_read else _YES)], False
     if is_alone:
@@ -160,6 +166,18 @@ def unread_values(column: str, values: Sequence[Value]) -> tuple[list[Value], bo
     since = [value for value in filled if not _NEVER.fullmatch(str(value))]
     are_dates = all(isinstance(value, int | float) or shape_of(str(value)) == "dates" for value in since)
     return (since, True) if are_dates and not is_of_read else ([], False)
+
+
+def _unread_states(values: Sequence[Value]) -> list[Value]:
+    """Those of the values of a state that say that a row is not read, or not yet."""
+    unread = _UNREAD
+    if any(str(value).lower() in _PUBLISHED for value in values):
+        unread = _UNREAD | _NOT_YET
+    return [value for value in values if str(value).lower() in unread]
+
+
+def _filled(values: Sequence[Value]) -> list[Value]:
+    return [value for value in values if value is not None and not _is_blank(value)]
 
 
 def _replaced(column: str, values: Sequence[Value]) -> list[Value]:
