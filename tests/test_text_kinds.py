@@ -43,6 +43,9 @@ RECORDS = [json.dumps({"name": f"n{i}", "size": i}) for i in range(5)]
         (["<|startoftext|>a<|endoftext|>", "<|startoftext|>b<|endoftext|>"], TextKind(markers=True)),
         (BLOCKS, TextKind("blocks")),
         ([*BLOCKS, "<p>one old row</p>"], TextKind("blocks")),
+        ([*PROSE, *PROSE, *["I saw <i>The Mill</i> & slept."] * 3], TextKind("html")),
+        ([*PROSE, *PROSE, *["Use <i>The Mill</i>, <T> or a<b>."] * 3], PLAIN),
+        (["- one\n- two"] * 5 + ["I saw <i>The Mill</i>."] * 3, TextKind("markdown")),
         (RECORDS, TextKind(data="JSON")),
         (["[link](a) first", "{braces} too", "[1] a footnote"], PLAIN),
         (["5f4dcc3b5aa765d61d8327deb882cf99" * 2] * 3, TextKind(data="hex")),
@@ -305,3 +308,19 @@ def test_the_invisible_signs_of_editors_are_left_out():
 
 def test_a_feed_of_cdata_is_html():
     assert kind_of(["<![CDATA[Tom &amp; <b>Ann</b>]]>", "<![CDATA[So]]>"]) == TextKind("html")
+
+
+def test_a_paragraph_may_be_a_title():
+    kind = kind_of([f"<p>Of the {word} &amp; <i>more</i>.</p>" for word in ("mill", "boat", "gate")])
+    assert read_title("<p>Of the mill &amp; <i>more</i>.</p>", kind, entities=True) == "Of the mill & more."
+    assert read_title("About the <p> tag", kind, entities=True) == "About the <p> tag"
+
+
+def test_line_breaks_and_marks_that_programs_added():
+    assert (
+        join_document("A\r\r\ntitle", ["one\r\r\ntwo\r\n\r\nthree\rfour"])
+        == "A title\n\none\ntwo\n\nthree\nfour"
+    )
+    assert (
+        join_document("", ["\u200f\u0627\u200e x\u2069 \u0646\u200c\u0627"]) == "\u0627 x \u0646\u200c\u0627"
+    )

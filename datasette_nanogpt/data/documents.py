@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-# Control characters, the byte order mark and halves of surrogate pairs: nothing that a model should write.
-_CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f\ufeff\ud800-\udfff]")
-# Line breaks of other systems, and the end of a page; then separators of fields and records (those of Anki's
-# cards among them), and of paragraphs.
-_LINE_BREAK = re.compile("\r\n|[\r\x0b\x0c\x85\u2028]")
+# Control characters, the byte order mark, marks of the direction of writing, which programs put before lines
+# and names, and halves of surrogate pairs: nothing that a model should write.
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+# Line breaks of other systems, also those to which a program added what it took to be missing, and the end of
+# a page; then separators of fields and records (those of Anki's cards among them), and of paragraphs.
+_LINE_BREAK = re.compile("\r+\n|[\r\x0b\x0c\x85\u2028]")
 _PARAGRAPH_BREAK = re.compile(
     # NUL parts fields, but not letters, as in UTF-16.
     "\n*[\x1c-\x1f\u2029][\n\x1c-\x1f\u2029]*|(?<=[^\0][^\0\n])\0+(?=[^\0-\x1f][^\0])"

@@ -74,8 +74,8 @@ _USED_TAG = re.compile(rf"(?<![ \t`'\"(]){_BLOCK_TAG}|{_BLOCK_TAG}(?![ \t`'\",.;
 _MARKDOWN = re.compile(
     r"^ {0,3}(?:```|~~~|#{1,6} |[-*+] |\d+[.)] |> |\|)|\]\(|\*\*\w|`[^`\n]+`", re.MULTILINE
 )
-_INLINE = "a|abbr|b|big|cite|code|del|em|font|i|ins|q|s|small|span|strike|strong|sub|sup|u"
-_INLINE_PAIR = re.compile(rf"<({_INLINE})(?:\s[^<>]*)?>[^<]{{1,500}}</\1>|<img\s[^<>]*>", re.IGNORECASE)
+INLINE = "a|abbr|b|big|cite|code|del|em|font|i|ins|q|s|small|span|strike|strong|sub|sup|u"
+_INLINE_PAIR = re.compile(rf"<({INLINE})(?:\s[^<>]*)?>[^<]{{1,500}}</\1>|<img\s[^<>]*>", re.IGNORECASE)
 _CDATA = re.compile(r"<!\[CDATA\[((?:(?!\]\]>).)*)\]\]>", re.DOTALL)
 # In the XML of books and articles sections have titles; that of a page, in its head, is not shown on it.
 _SECTION_TITLE = re.compile(
@@ -84,8 +84,9 @@ _SECTION_TITLE = re.compile(
 _P_TAG = re.compile(r"<p[\s>]", re.IGNORECASE)
 # A blank line that stands between text and text, as far as tags tell.
 _BLANK_LINE = re.compile(
-    rf"(?:[^>\s]|</(?:{_INLINE})>)[^\S\n]*\n[^\S\n]*\n\s*(?:[^<\s]|<(?:{_INLINE}|img)[\s>])", re.IGNORECASE
+    rf"(?:[^>\s]|</(?:{INLINE})>)[^\S\n]*\n[^\S\n]*\n\s*(?:[^<\s]|<(?:{INLINE}|img)[\s>])", re.IGNORECASE
 )
+_LINE_BREAK = re.compile(r"\r+\n|\r")
 _LINE_ENDS = re.compile(r"(\s*\n\s*)")
 
 
@@ -124,7 +125,7 @@ def html_to_text(html: str) -> str:
     paragraphs but these, single lines are kept, too. The menus and the footer of a whole page are left out.
     Never fails: every string has a parse as HTML.
     """
-    html = html.replace("\r\n", "\n").replace("\r", "\n")
+    html = _LINE_BREAK.sub("\n", html)
     if "<![CDATA[" in html:
         html = _without_cdata(html)
     if is_page(html):

@@ -42,7 +42,7 @@ from .token_files import open_tokens, token_dtype, write_tokens
 
 T = TypeVar("T")
 # The version of the cache and of everything that decides what is in it: raise it to make old entries invalid.
-FORMAT = 15
+FORMAT = 16
 CACHE_DAYS = 30  # since an entry was last used
 SPARE_BYTES = 50_000_000  # disk space to leave free, for the model and for other programs
 # Bytes of text that a vocabulary needs for each of its tokens.

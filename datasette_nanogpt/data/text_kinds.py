@@ -11,7 +11,7 @@ from typing import Any
 
 from .around_code import MARKDOWN_CODE
 from .front_matter import split_front_matter
-from .html import has_inline_tags, looks_like_html, looks_like_markdown
+from .html import INLINE, has_inline_tags, looks_like_html, looks_like_markdown
 from .html_pages import page_title
 from .json_blocks import has_parts, read_blocks
 from .json_records import is_chat, read_record, title_of_record
@@ -36,6 +36,8 @@ MIN_ENTITIES = 0.95
 MIN_BLOCK_TEXT = 0.03
 MIN_STRINGS = 5  # in fewer values than this, quotation marks around all of them may be chance
 MIN_MAILED, MIN_MAILED_FRACTION = 3, 0.02  # values that came by mail: fewer may be about mail
+MIN_TAGGED, MIN_TAGGED_FRACTION = 3, 0.05  # texts with tags: fewer may be about tags
+MIN_PAIRS = 0.9  # the fraction of these in which the tags are in pairs
 MIN_PIECES = 0.9  # the fraction of texts that begin with a space, if they are parts of one
 MIN_JOINED = 0.3  # the fraction of titles with underscores from which on these are spaces
 
@@ -47,6 +49,8 @@ _BASE64 = re.compile(
 )
 _PIECE = re.compile(r" \S[^\n]*")
 _ANY_TAG = re.compile(r"</?[a-zA-Z][\w:-]*(?:\s[^<>]*)?/?>")
+_TAG_START = re.compile(r"</?[a-zA-Z]")
+_OTHER_TAG = re.compile(rf"</?(?!(?:{INLINE}|img|br|p|blockquote)\b)[a-zA-Z]", re.IGNORECASE)
 _FORUM_XML = re.compile(r"<([rt])>.*</\1>\s*\Z", re.DOTALL)  # of phpBB and Flarum, with BBCode in it
 
 
@@ -254,7 +258,17 @@ def _is_html(texts: Sequence[str]) -> bool:
     and a row without any tag keeps its lines in `html_to_text`, so little is lost if this errs.
     """
     votes = [looks_like_html(text) or bool(_FORUM_XML.match(text)) for text in texts if "<" in text]
-    return sum(votes) * 2 > len(votes) or _most(texts, has_inline_tags)
+    return sum(votes) * 2 > len(votes) or _most(texts, has_inline_tags) or _have_some_tags(texts)
+
+
+def _have_some_tags(texts: Sequence[str]) -> bool:
+    """Whether some texts have links or emphasis as HTML, and hardly any of the others has what begins like a
+    tag: people who write about films put titles between <i> and </i>, and write no other tags."""
+    tagged = [text for text in texts if _TAG_START.search(text)]
+    is_some = len(tagged) >= max(MIN_TAGGED, MIN_TAGGED_FRACTION * len(texts))
+    pairs = sum(has_inline_tags(text) and not _OTHER_TAG.search(text) for text in tagged)
+    are_pairs = pairs >= MIN_PAIRS * len(tagged)
+    return is_some and are_pairs and not _most(texts, looks_like_markdown)
 
 
 def _are_all_tags(texts: Sequence[str]) -> bool:

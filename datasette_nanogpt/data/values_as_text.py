@@ -7,7 +7,7 @@ from html import unescape
 from typing import NamedTuple
 
 from .front_matter import split_front_matter
-from .html import html_to_text, looks_like_html
+from .html import has_inline_tags, html_to_text, looks_like_html
 from .html_pages import page_title, without_repeats
 from .json_blocks import has_parts, read_blocks
 from .json_records import read_record, title_of_record
@@ -121,6 +121,8 @@ def read_title(value: str, kind: TextKind, *, entities: bool) -> str:
         value = read_markup(kind.markup, value)
     if kind.underscores and not re.search(r"\s", value.strip()):
         value = value.replace("_", " ")
+    if kind.format == "html" and (looks_like_html(value) or has_inline_tags(value)):
+        return decode_words(html_to_text(value))
     return decode_words(unescape(value) if kind.entities or entities else value)
 
 
