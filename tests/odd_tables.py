@@ -371,6 +371,14 @@ UNREADABLE: dict[str, tuple[dict[str, Maker], str]] = {
         | {"ZNOTEDATA": lambda w: gzip.compress(f"{w.text()}{w.text()}".encode())},
         "ZNOTEDATA is gzip-compressed",
     ),
+    "archive": (
+        {
+            "id": number,
+            "subject": Writer.title,
+            "payload": lambda w: base64.b64encode(w.text().encode()).decode(),
+        },
+        "payload is text in base64. .* To train on subject alone, name it",
+    ),
     "messages": (
         {"id": number, "subject": Writer.title, "body": lambda w: w.text().encode("utf-16-le")},
         "body is binary",
@@ -385,6 +393,6 @@ UNREADABLE: dict[str, tuple[dict[str, Maker], str]] = {
             "data": lambda w: base64.b64encode(w.text().encode()).decode(),
             "at": Writer.date,
         },
-        "no column of plain text",
+        r"data is text in base64. To decode it, .* 'base64.b64decode\(value\).decode\(\)' --import base64`",
     ),
 }

@@ -501,6 +501,23 @@ def test_one_line_is_the_title_also_below_a_prefix(make, prefix):
     assert (found.title, found.body) == (f"{prefix}summary", (f"{prefix}description",))
 
 
+def test_other_columns_of_one_line_that_are_titles(make):
+    path = make({"Short Summary": rows(title), "Detailed Description": rows(prose)})
+    assert open_source(path, "posts").title == "Short Summary"
+    path = make(
+        {"summary": rows(lambda i: f"<p>{title(i)}.</p>"), "content": rows(lambda i: f"<p>{prose(i)}</p>")}
+    )
+    found = open_source(path, "posts")
+    assert (found.title, found.body) == (None, ("summary", "content"))
+    path = make(
+        {
+            "章节名": rows(lambda i: f"第{i}章 老磨坊{i}"),
+            "内容": rows(lambda i: f"后来孩子们放学回来{i}。" * 9),
+        }
+    )
+    assert open_source(path, "posts").title == "章节名"
+
+
 def test_what_is_said_of_a_task_is_not_its_title(make):
     """What has to be done is shorter than what some tasks say more of it."""
     path = make({"content": rows(title), "description": rows(lambda i: prose(i) if i % 3 == 0 else "")})

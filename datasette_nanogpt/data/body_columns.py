@@ -198,6 +198,8 @@ def first_line(body: Sequence[str], columns: Sequence[Column]) -> str | None:
         is_filled = column.filled >= MIN_FILLED * max(other.filled for other in others)
         if column.sameness or not is_filled or not texts or not _is_line(column.name, others):
             continue
+        if column.kind.format == "html":  # a paragraph, however short
+            continue
         one_line = sum("\n" not in text for text in texts) >= ONE_LINE * len(texts)
         short = statistics.median(map(len, texts)) <= LONGEST_LINE
         short = short and column.mean_size <= max(other.mean_size for other in others)

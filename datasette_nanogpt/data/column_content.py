@@ -12,6 +12,7 @@ from .column_names import words_of
 from .decode import NOTHING, decode_bytes, encoding_of
 from .documents import without_heading
 from .mail import decode_words
+from .packed import TEXT_IN_BASE64, are_texts_in_base64
 from .sample import SAMPLE_CHARS, Value
 from .shapes import is_slug, letters, shape_of
 from .text_kinds import TextKind, kind_of
@@ -22,6 +23,7 @@ MIN_DISTINCT = 0.1  # below this fraction of distinct values, a column says litt
 MAX_SHARED = 0.5  # above this fraction of rows with one and the same value, it says nothing either
 NEARLY_ALL = 0.9  # of a column with few values, "the same in most rows" is said above this fraction
 FEW_VALUES = "few different values"
+CODES = ("encoded data", "long codes")  # which may be base64
 FEW_ROWS = 5  # in fewer rows than this, equal values may be chance
 COMPARED_LETTERS = 40  # how many letters of a text are looked for in another column's
 CUT_LETTERS = 20  # at the end of a text that is cut there may be others: "… read more"
@@ -95,7 +97,8 @@ class Column:
     def what(self) -> str:
         """What most values are if not words ("dates", "a PNG image"), "" if they are words."""
         if sum(self._others.values()) > MOST * self.filled_rows:
-            return next(iter(self._others), "")
+            what = next(iter(self._others), "")
+            return TEXT_IN_BASE64 if what in CODES and are_texts_in_base64(self.texts) else what
         return "keys" if self._are_keys else ""
 
     @property

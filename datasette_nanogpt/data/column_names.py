@@ -19,6 +19,7 @@ titre intitulé título asunto assunto titolo oggetto titlu títol
 titel überschrift betreff onderwerp tittel rubrik overskrift otsikko
 tytuł nagłówek temat název titulek nadpis naslov cím başlik τίτλος
 заголовок название тема назва заглавие наслов
+章节名 章節名 章名 回目
 标题 標題 题目 題目 主题 主題 タイトル 題名 表題 見出し 件名 제목 표제
 章节 章節 عنوان العنوان الموضوع כותרת נושא शीर्षक শিরোনাম தலைப்பு หัวข้อ ชื่อเรื่อง tiêu_đề judul tajuk pamagat
 სათაური վերնագիր ርዕስ ርእስ ਸਿਰਲੇਖ શીર્ષક శీర్షిక ಶೀರ್ಷಿಕೆ തലക്കെട്ട് මාතෘකාව ခေါင်းစဉ် ចំណងជើង ຫົວຂໍ້ मथळा
@@ -127,7 +128,10 @@ _AFTER_BODY = ("more extended continued conclusion outro", "closing", "ps postsc
 # Words of columns that a program wrote about the text, and that nobody means to be read before it.
 MACHINE_MADE = frozenset(["ai", "llm", "gpt", "chatgpt", "openai", "claude", "gemini", "generated", "auto"])
 # Where lines, and not several sentences, have such a name, they are titles if there are no others.
-LINES = ("summary", "short_description", "short_desc", "description", "subtitle")
+LINES = (
+    *("summary", "short_summary", "brief_summary", "short_description", "brief_description", "short_desc"),
+    *("description", "subtitle"),
+)
 
 # Never the text where there is any other: the answer that people liked less, and where a row is to be found.
 WORSE = ("rejected", "dispreferred")

@@ -15,7 +15,7 @@ from .body_columns import columns_named, find_body, find_line, first_line, is_pl
 from .column_content import FEW_VALUES, Column, is_contained, says_the_same
 from .column_names import BODIES, KEY_WORDS, NAMES, TAKEN, TITLES, is_credit, words_of
 from .decode import NOT_UTF8
-from .packed import UNPACKING, cure
+from .packed import TEXT_IN_BASE64, UNPACKING, cure
 from .sample import Relation
 from .speakers import find_speaker
 from .sqlite import MAX_LISTED_NAMES, find_name, list_names
@@ -237,6 +237,8 @@ def _left_out(columns: Sequence[Column], chosen: Choice, longer: str) -> Iterato
 
 def _is_unread_text(column: Column) -> bool:
     """Whether it must be text that cannot be read: compressed, in another encoding, or named like text."""
+    if column.what == TEXT_IN_BASE64:
+        return True
     return column.is_bytes and (
         column.what in (*UNPACKING, NOT_UTF8) or bool(columns_named(BODIES, [column]))
     )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import importlib
 import lzma
 import shlex
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from .decode import NOT_UTF8, binary_kind, decode_bytes
 from .sqlite import quote
 
+TEXT_IN_BASE64 = "text in base64"
+MIN_BASE64, MOSTLY_BASE64 = 5, 0.9  # values, and the fraction of them that must be text
+PRINTABLE = 0.98  # the fraction of characters of text
+LONG_ENOUGH = 30  # bytes: fewer may be text by chance
 TRIED = 200  # values that are unpacked before a command is told that does it
 MAX_UNPACKED = 100_000  # bytes of each
 PLUGIN = "A plugin with the hook nanogpt_document can say what its text is."
@@ -44,6 +49,28 @@ UNPACKING = {
 }
 
 
+def are_texts_in_base64(values: Sequence[str]) -> bool:
+    """Whether nearly all values are base64 of text, by their beginnings."""
+    values = values[:TRIED]
+    read = sum(_is_text_in_base64(value) for value in values)
+    return len(values) >= MIN_BASE64 and read >= MOSTLY_BASE64 * len(values)
+
+
+def _is_text_in_base64(value: str) -> bool:
+    letters = "".join(value.split())
+    try:
+        raw = base64.b64decode(letters[: len(letters) // 4 * 4], validate=True)
+    except ValueError:
+        return False
+    # The sample may end within a character.
+    text = raw.decode("utf-8", "ignore") if len(raw) > LONG_ENOUGH else ""
+    signs = "".join(text.split())
+    is_whole = len(text.encode()) >= len(raw) - 3 and sum(map(str.isprintable, signs)) >= PRINTABLE * len(
+        signs
+    )
+    return bool(signs) and is_whole and not signs.startswith(("<svg", "<?xml"))  # a picture
+
+
 def cure(what: str, database: str, table: str, column: str, values: Iterable[object]) -> str:
     """What to do about values that are `what`, as `decode_bytes` calls it: whole sentences. `values` are the
     beginnings of some; a command that unpacks them is told only if it gives text for all of these."""
@@ -61,6 +88,9 @@ def cure(what: str, database: str, table: str, column: str, values: Iterable[obj
         where = f"hex(substr({quote(column)}, 1, {len(packing.magic) // 2})) = '{packing.magic}'"
         command = [*convert, packing.expression, "--import", packing.module, "--where", where]
         return f"To unpack it, in a copy of the database, use `{shlex.join(command)}`."
+    if what == TEXT_IN_BASE64:
+        command = [*convert, "base64.b64decode(value).decode()", "--import", "base64"]
+        return f"To decode it, in a copy of the database, use `{shlex.join(command)}`."
     if what == NOT_UTF8:  # a function of SQLite's gets no text that is not UTF-8, but a BLOB
         as_blob = f"update {quote(table)} set {quote(column)} = cast({quote(column)} as blob)"
         first = shlex.join(["sqlite-utils", database, as_blob])
