@@ -19,6 +19,7 @@ from .linked_conversations import linked_conversations
 from .linked_notes import linked_notes
 from .linked_parts import linked_parts
 from .linked_titles import linked_titles
+from .linked_words import linked_words
 from .machine_rows import linked_bots
 from .oddities import oddities
 from .questions import linked_questions
@@ -38,6 +39,7 @@ def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = N
         # Not in preview_source, which pages use: those who see a table there may not see the other one.
         linked = [
             *linked_titles(source, command),
+            *linked_words(source, command),
             *linked_notes(source, command),
             *linked_parts(source, command),
             *field_values(source, command, bool(corpus.chosen)),
