@@ -70,6 +70,17 @@ def test_models(make_model, words, code):
     assert done.exit_code == code and "Error: " in done.stderr, done.stderr
 
 
+def test_what_is_to_be_copied_from_an_error_has_no_full_stop(database, monkeypatch):
+    def fail(*_):
+        messages = ("To see all: llm nanogpt models", "None is", "To read it: --body 'a: b'")
+        raise InvalidOptions([Problem("body", "no_text", message) for message in messages])
+
+    monkeypatch.setattr("datasette_nanogpt.training.train.train_table", fail)
+    done = CliRunner().invoke(train_command, [database, "verse"])
+    lines = [line.removeprefix("Error: --body: ") for line in done.stderr.splitlines()]
+    assert lines == ["To see all: llm nanogpt models", "None is.", "To read it: --body 'a: b'"]
+
+
 def test_the_demo_database(tmp_path):
     (tmp_path / "x.db").write_text("something else")
     assert CliRunner().invoke(demo_command, [str(tmp_path / "x.db")]).exit_code == 2

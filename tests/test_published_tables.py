@@ -81,6 +81,13 @@ def test_nothing_in_words_is_no_text(tmp_path):
     assert "6 rows are skipped: only '[removed]'." in remarks(path)
 
 
+def test_several_sorts_of_no_text_are_told_at_once(tmp_path):
+    """As rows of Reddit that were removed, or deleted by who wrote them."""
+    columns = {"id": lambda w: w.i, "body": lambda w: ["[removed]", "[deleted]", "", w.text()][w.i % 4]}
+    expected = "45 rows are skipped: only '[removed]' in 15, only '[deleted]' in 15, no text in 15."
+    assert remarks(write(tmp_path / "any.db", columns)) == expected
+
+
 def test_titles_alone_are_told(tmp_path):
     columns = {"Title": Writer.title, "My Review": lambda w: w.text() if w.i % 4 == 0 else ""}
     path = write(tmp_path / "any.db", columns)

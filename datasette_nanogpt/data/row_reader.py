@@ -24,6 +24,7 @@ from .values_as_text import documents_of, read_text, read_title
 from .wiki import is_redirect
 
 REDIRECTS = "a wiki's redirects to other pages"  # a reason for skipping rows
+NO_TEXT, ONLY = "no text", "only "  # and then what the row has
 MAX_REASONS = 20  # reasons for skipping rows that are counted one by one; the rest are counted together
 
 
@@ -77,7 +78,7 @@ class RowReader:
         ]
         if not any(documents):
             nothing = [value for column in self.body if (value := row[column]) in NOTHING]
-            self.skipped[f"only {nothing[0]!r}" if nothing else "no text"] += 1
+            self.skipped[f"{ONLY}{nothing[0]!r}" if nothing else NO_TEXT] += 1
         return [document for document in documents if document]
 
     def read(self, row: Mapping[str, Value]) -> RowText | None:

@@ -19,7 +19,7 @@ from ..hookspecs import document_hook
 from .conversations import Grouping, join_rows
 from .decode import encoding_of
 from .packed import cure
-from .row_reader import RowReader, RowText
+from .row_reader import NO_TEXT, ONLY, RowReader, RowText
 from .sample import Value
 from .sqlite import connect, quote, quote_column
 from .text_kinds import TextKind
@@ -172,10 +172,10 @@ class Source:
             kinds = (self.kinds[column] for column in self.body)
             keep = next(kind.format for kind in kinds if kind.replies or kind.mailed)
             remarks.append(
-                f"Quoted replies and signatures of mail are left out of {self.cut:,}{of}. To keep them, add "
-                f"--text {keep}."
+                f"Quoted replies and signatures of mail are left out of {self.cut:,}{of}. To keep them: "
+                f"--text {keep}"
             )
-        for reason, n in self.skipped.items():
+        for reason, n in _told_together(self.skipped):
             remark = f"{'1 row is' if n == 1 and of == ' rows' else f'{n:,}{of} are'} skipped: {reason}."
             for column in self.text_columns:
                 if reason.startswith(f"{column} is "):
@@ -326,7 +326,7 @@ class Source:
             if text and (text.title or text.text.strip() or text.others):
                 yield values[:at], values[-1], text
             elif text:
-                self.skipped["no text"] += 1
+                self.skipped[NO_TEXT] += 1
 
     def _reader(self) -> RowReader:
         return RowReader(
@@ -359,3 +359,13 @@ class Source:
         """SQL for these columns of all rows, and for the group of each where they are grouped."""
         names = [*map(quote_column, columns), *([f"({self.grouping.by})"] if self.grouping else [])]
         return f"select {', '.join(names) or 'null'} from {self.from_sql} {condition} {self.order_by}"
+
+
+def _told_together(skipped: Counter[str]) -> list[tuple[str, int]]:
+    """The reasons for skipping rows, with those for having no text as one, where there are several."""
+    without = {reason: n for reason, n in skipped.items() if reason == NO_TEXT or reason.startswith(ONLY)}
+    if len(without) < 2:
+        return [*skipped.items()]
+    parts = [f"{reason} in {n:,}" for reason, n in without.items()]
+    others = [(reason, n) for reason, n in skipped.items() if reason not in without]
+    return [(", ".join(parts), sum(without.values())), *others]
