@@ -554,3 +554,13 @@ def test_short_messages_of_a_phone(tmp_path, types, kind):
 )
 def test_other_types_say_nothing_of_who_wrote(tmp_path, types, name):
     assert not any("--template" in each for each in row_hints(sms(tmp_path / "any.db", types, name)))
+
+
+@pytest.mark.parametrize("key", ["tid", "topic_id"])
+def test_posts_of_a_forum_with_the_titles_of_their_threads(tmp_path, key):
+    rows = [
+        (i, i // 6, f"{'RE: ' if i % 6 else ''}Of boat {i // 6}", i % 5, i, words(i, 60)) for i in range(90)
+    ]
+    columns = f"pid integer primary key, {key} int, subject, username, dateline int, message"
+    (options,) = told(tmp_path, columns, rows, "posts")
+    assert options == f"--group-by {key} --order-by dateline"

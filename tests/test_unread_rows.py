@@ -52,6 +52,8 @@ def hints(tmp_path, columns):
         ("ZMARKEDFORDELETION", lambda w: int(w.i % 10 == 0), 6),
         ("ZISPASSWORDPROTECTED", lambda w: int(w.i % 10 == 0), 6),
         ("ZPERMANENTLYDELETED", lambda w: int(w.i % 10 == 0), 6),
+        ("ZANNOTATIONDELETED", lambda w: int(w.i % 10 == 0), 6),
+        ("visible", lambda w: -1 if w.i % 10 == 0 else 1, 6),  # MyBB
         ("ZENCRYPTED", lambda w: int(w.i % 10 == 0), 6),
         ("is_discard", lambda w: int(w.i % 10 == 0), 6),
         ("dead", lambda w: int(w.i % 10 == 0) or None, 6),

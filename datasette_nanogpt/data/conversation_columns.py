@@ -145,6 +145,9 @@ def _thread(source: Source) -> list[str]:
 
     if thread := column_named(source, _DISCUSSIONS, fits):
         return [thread]
+    # Of forums (MyBB, FluxBB), whose posts have the titles of their threads; elsewhere it may be anything.
+    if source.has_titles and (thread := column_named(source, ("tid",), fits)):
+        return [thread]
     kinds = {words_of(column)[:-1]: column for column in source.columns if words_of(column)[-1] == "type"}
     for column in source.columns:
         *words, last = words_of(column)

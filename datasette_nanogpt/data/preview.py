@@ -15,6 +15,7 @@ from .earlier_texts import earlier_texts
 from .exclusions import all_at_once
 from .field_values import field_values
 from .json_hints import unread_json
+from .lines_of_texts import lines_of_texts
 from .linked_conversations import linked_conversations
 from .linked_notes import linked_notes
 from .linked_parts import linked_parts
@@ -66,6 +67,7 @@ def preview_source(
         *credentials(source),
         *oddities(source, sample),
         *row_hints(source),
+        *lines_of_texts(source, command),
         *unread_json(source, command),
         *linked,
     ]

@@ -14,6 +14,7 @@ from .decode import NOTHING, decode_bytes
 from .exclusions import Exclusion, exclusion, listed
 from .known_kinds import known_kinds
 from .languages import several_languages
+from .lines_of_texts import are_lines
 from .machine_rows import machine_rows
 from .other_texts import other_texts
 from .packed import cure
@@ -67,7 +68,7 @@ def row_hints(source: Source) -> Iterator[str]:
     by_programs = machine_rows(source, of, but=sms or ())
     yield from (each for each in by_programs if not _is_implied(each, sorts))
     if source.grouping is None:
-        yield from conversations(source)
+        yield from () if are_lines(source) else conversations(source)
         yield from who_wrote_sms(source, sms)
     else:
         yield from groups(source)

@@ -74,7 +74,8 @@ def speak_for_several_rows(names: Sequence[object]) -> bool:
 
 def speakers_among(names: Sequence[str]) -> list[str]:
     """Those of the names of columns that say who wrote a row, best guess first."""
-    return [*named(SPEAKERS, names), *(name for name in names if words_of(name) == ("by",))]
+    others = (("display", "as"), ("by",))  # the first of these is Hansard's
+    return [*named(SPEAKERS, names), *(name for name in names if words_of(name) in others)]
 
 
 def names_a_thing(name: str) -> bool:

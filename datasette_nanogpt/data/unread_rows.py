@@ -75,7 +75,12 @@ _YES, _NO = frozenset(["1", "true", "t", "yes", "y"]), frozenset(["0", "false", 
 _NUMBERED = frozenset(["status", "state", "visibility", "visible"])
 _OF_A_REQUEST = re.compile(r"[1-5]\d\d")  # what a server answers: 200, or 404 where there is no such page
 _NUMBERS = frozenset(map(str, range(-3, 6)))
-_THINGS = frozenset(["comment", "entry", "message", "note", "review", "topic", "item", "content", "row"])
+_THINGS = frozenset(
+    [
+        *("comment", "entry", "message", "note", "review", "topic", "item", "content", "row"),
+        *("annotation", "bookmark", "highlight"),
+    ]
+)
 _NEVER = re.compile(r"\s*|[0.:\s-]+")  # "", 0, "0000-00-00 00:00:00"
 _VERSIONS = frozenset(["version", "revision", "rev", "ver"])
 _REACTION = re.compile(
@@ -197,7 +202,8 @@ def _numbered_values(column: str, values: Sequence[Value]) -> list[Value]:
     if of_requests and words_of(column)[-1] in ("status", "code"):
         is_usual = counts[numbers["200"]] > counts.total() / 2
         return [value for number, value in numbers.items() if number[0] in "45"] if is_usual else []
-    if words_of(column)[-1] not in _NUMBERED or not {"0", "1"} <= {*numbers} <= _NUMBERS:
+    has_both = "1" in numbers and not {"0", "-1"}.isdisjoint(numbers)  # -1: MyBB
+    if words_of(column)[-1] not in _NUMBERED or not has_both or not {*numbers} <= _NUMBERS:
         return []
     is_usual = counts[numbers["1"]] > counts.total() / 2
     return [value for number, value in numbers.items() if number != "1"] if is_usual else []
@@ -209,9 +215,13 @@ def _joined(name: str) -> str:
 
 
 def _flag_of(column: str) -> str:
-    """The name of a column as one word, without that of the thing that it is about: comment_visible."""
+    """The name of a column as one word, without that of the thing that it is about: comment_visible, and
+    ZANNOTATIONDELETED of Apple's programs, whose names do not say where words end."""
     first, *rest = words_of(column)
-    return "".join(rest) if rest and first in NAMED_THINGS | _THINGS else _joined(column)
+    if rest:
+        return "".join(rest) if first in NAMED_THINGS | _THINGS else _joined(column)
+    thing = next((thing for thing in _THINGS if first.startswith(thing) and first != thing), "")
+    return first.removeprefix(thing)
 
 
 def _is_blank(value: Value) -> bool:
