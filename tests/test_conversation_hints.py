@@ -367,15 +367,15 @@ def test_long_speeches_of_a_debate(tmp_path):
     assert told(tmp_path, columns, rows) == ["--group-by debate_id --order-by speech_order"]
 
 
-@pytest.mark.parametrize("every_day", [False, True])
-def test_speeches_with_the_title_of_their_debate(tmp_path, every_day):
+@pytest.mark.parametrize(("every_day", "length"), [(False, 90), (True, 90), (False, 25)])
+def test_speeches_with_the_title_of_their_debate(tmp_path, every_day, length):
     """As in Hansard; questions are asked on several days."""
     rows = [
         (
             f"2024-05-{1 + i // 30:02}",
             f"Motion {(motion := i // 10 % 3 if every_day else i // 10)}: {words(motion, 3)}",
             f"Member {i % 7}",
-            words(i, 90),
+            words(i, length),
         )
         for i in range(240)
     ]

@@ -121,10 +121,12 @@ def find_conversation(source: Source) -> tuple[list[str], str | None]:
             return thread, order
     if about:
         return _with_levels_above(source, about)
-    if is_short:
-        return _with_subject(source) or _with_numbers(source)
     debate = find_debate(source)
-    return (debate, find_order(source)) if debate else find_long_parts(source)
+    if is_short and (found := _with_subject(source)):
+        return found
+    if debate:
+        return debate, find_order(source)
+    return _with_numbers(source) if is_short else find_long_parts(source)
 
 
 def _conversation(source: Source) -> str | None:
