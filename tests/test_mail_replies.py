@@ -271,7 +271,7 @@ def test_columns_of_mail(tmp_path, columns, text_format):
     assert list(source.documents())[1].removeprefix("Re: ") == f"{title(1)}\n\n{prose(1)}"
     (remark,) = source.remarks()
     said = "Quoted replies and signatures of mail are left out of 20 rows. To keep them: --text"
-    assert remark == f"{said} {text_format}."
+    assert remark == f"{said} {text_format}"
     assert source.read_sample()[1] == [remark]
     kept = open_source(path, "t", Selection(text=text_format))
     assert "open?" in list(kept.documents())[1] and kept.remarks() == []
