@@ -72,13 +72,13 @@ def test_models(make_model, words, code):
 
 def test_what_is_to_be_copied_from_an_error_has_no_full_stop(database, monkeypatch):
     def fail(*_):
-        messages = ("To see all: llm nanogpt models", "None is", "To read it: --body 'a: b'")
+        messages = ("To see all: llm nanogpt models", "None is", "To keep it, add --force")
         raise InvalidOptions([Problem("body", "no_text", message) for message in messages])
 
     monkeypatch.setattr("datasette_nanogpt.training.train.train_table", fail)
     done = CliRunner().invoke(train_command, [database, "verse"])
     lines = [line.removeprefix("Error: --body: ") for line in done.stderr.splitlines()]
-    assert lines == ["To see all: llm nanogpt models", "None is.", "To read it: --body 'a: b'"]
+    assert lines == ["To see all: llm nanogpt models", "None is.", "To keep it, add --force"]
 
 
 def test_the_demo_database(tmp_path):
