@@ -2,8 +2,9 @@
 // the scores as a table. It is not drawn by a library, because keyboards and screen readers can read it, it follows
 // forced colours, and it can be saved as SVG: a canvas can do none of that.
 //
-// All text goes through textContent; colours and widths of lines are in run.css.
+// Colours and widths of lines are in run.css.
 import { STEP, SECONDS, TRAIN, VALIDATION, apart, below, extent, firstAbove, modelOf, namesOf, pieces, scale, smoothed, smoothedBelow, timeUnit } from "./chart_math.js";
+import { byId } from "./dom.js";
 
 const TOP = 18, RIGHT = 24, BOTTOM = 40, LEFT = 44, NARROW_LEFT = 32;  // pixels between the edges and the axes; at the right, at least
 const MIN_WIDTH = 260, HEIGHT = 320, NARROW = 480, NARROW_HEIGHT = 280;
@@ -15,7 +16,6 @@ const FEW = 20;  // so many training figures are not smoothed yet: metrics.py ha
 const AHEAD = 3;  // the axis of a run that has just begun ends at so many times what it has done, or its curve would be a dot
 const ARROW = "M-5,8 L0,1 L5,8 z";  // at the upper edge, where a line comes from above it
 
-const byId = (id) => document.getElementById(id);
 const count = (number) => number.toLocaleString("en");
 
 function svgNode(name, attributes, ...children) {

@@ -1,5 +1,6 @@
 // Saves the chart as an SVG that contains its colours, or as a PNG. To paint an SVG as a whole it must be loaded from a
 // blob: address, which a strict content security policy forbids, so the PNG is painted node by node.
+import { element } from "./dom.js";
 
 const STYLES = ["stroke", "stroke-width", "stroke-dasharray", "stroke-opacity", "fill", "font-family", "font-size", "font-weight"];
 const SCALE = 2;  // how many pixels of the PNG one pixel of the chart becomes
@@ -8,7 +9,7 @@ const number = (node, name) => Number(node.getAttribute(name));
 const dashes = (style) => style.strokeDasharray === "none" ? [] : style.strokeDasharray.split(/[ ,]+/).map(parseFloat);
 
 function save(blob, name) {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
+  const link = element("a", "", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
@@ -63,7 +64,7 @@ function paint(context, node) {
 
 export function savePng(svg, name) {
   const { width, height } = svg.viewBox.baseVal;
-  const canvas = Object.assign(document.createElement("canvas"), { width: SCALE * width, height: SCALE * height });
+  const canvas = element("canvas", "", { width: SCALE * width, height: SCALE * height });
   const context = canvas.getContext("2d"), inside = svg.querySelector("clipPath rect");
   context.scale(SCALE, SCALE);
   context.fillStyle = background(svg);

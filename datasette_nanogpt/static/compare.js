@@ -1,9 +1,8 @@
 // Keeps the comparison with a run that is not over up to date: the server makes its parts anew.
-import { freshPage } from "./fresh_page.js";
+import { byId, freshPage } from "./dom.js";
 
 const EVERY = 10000;  // milliseconds between two looks: a score comes at most so often in runs that are worth comparing
 const PARTS = ["outcome", "plot", "wrote", "figures"];
-const byId = (id) => document.getElementById(id);
 
 // Whether somebody is at a part, by keyboard or with a selection, which would be lost with it.
 function inUse(part) {

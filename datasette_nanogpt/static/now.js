@@ -1,6 +1,6 @@
-// Follows what runs now: on the list of all models, in the bar on a table's page, and above its form. All text goes through textContent.
+// Follows what runs now: on the list of all models, in the bar on a table's page, and above its form.
 import { allowTwo } from "./choose_two.js";
-import { freshPage } from "./fresh_page.js";
+import { byId, freshPage, setText } from "./dom.js";
 import { fillTables } from "./tables.js";
 
 // Milliseconds between questions: in general, in a hidden tab, and while nothing runs.
@@ -10,10 +10,6 @@ let timer = null;
 
 function ids(elements) {
   return [...elements].map((element) => element.dataset.run).join();
-}
-
-function setText(element, text) {
-  if (element && element.textContent !== text) element.textContent = text;
 }
 
 function show(card, run) {
@@ -30,7 +26,7 @@ async function refresh() {
   const page = await freshPage();
   if (!page) return;
   for (const id of PARTS) {
-    const old = document.getElementById(id), part = page.getElementById(id);
+    const old = byId(id), part = page.getElementById(id);
     if (old && part) replacePart(old, part);
     else if (old) old.querySelectorAll(".now-card").forEach(showOver);
   }
@@ -56,7 +52,7 @@ function showOver(card) {
 }
 
 async function follow() {
-  const now = document.getElementById("now");
+  const now = byId("now");
   if (!now) return;
   let wait = EVERY;
   try {
@@ -65,7 +61,7 @@ async function follow() {
     const cards = now.querySelectorAll(".now-card");
     if (ids(cards) === runs.map(({ id }) => String(id)).join()) runs.forEach((run, i) => show(cards[i], run));
     else await refresh();
-    if (!runs.length) wait = document.getElementById(PARTS[1]) ? IDLE : 0;
+    if (!runs.length) wait = byId(PARTS[1]) ? IDLE : 0;
   } catch {
     wait = IDLE;  // the connection is lost: it is tried again
   }

@@ -1,9 +1,8 @@
 // Writes with a model: shows texts as they are generated, their copied passages, and how surprising each token was.
-import { freshPage } from "./fresh_page.js";
+import { byId, element, freshPage, listed, scrollBehavior, unfold } from "./dom.js";
 import { explainIn } from "./surprise.js";
 import { Text, addTexts, clearTexts, lastNumber, markAbove, markRemoved, queryOf, removeText, restore, showAs, store } from "./texts.js";
 
-const byId = (id) => document.getElementById(id);
 const form = byId("write");
 const here = form?.getAttribute("action");
 let controller = null;  // aborts the request that is under way
@@ -13,7 +12,7 @@ const NOTHING = Object.fromEntries(
   [...(form?.elements ?? [])].map(({ name }) => name).filter((name) => ["title", "prompt"].includes(name) || name.startsWith(COLUMN)).map((name) => [name, ""]),
 );
 
-// What is under way, beside Write. `heard`: only read aloud, because the page shows it already.
+// Says beside Write what is under way. `heard`: it is only read aloud, because the page shows it already.
 function showState(text, heard = false) {
   byId("state").textContent = text;
   byId("state").classList.toggle("visually-hidden", heard);
@@ -53,19 +52,17 @@ function showProblems(problems = []) {
     place.textContent = problems.filter((problem) => problem.field === field.id).map(({ message }) => message).join(". ");
     field.toggleAttribute("aria-invalid", Boolean(place.textContent));
     if (!place.textContent) continue;
-    for (let fold = field.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    unfold(field);
     form.querySelector("[aria-invalid]").focus();
   }
 }
 
 // Names the wrong fields beside Write, as links to them.
 function showWrong(problems) {
-  const links = problems.map(({ field }) => Object.assign(document.createElement("a"), {
-    href: `#${field}`,
-    textContent: form.querySelector(`label[for="${field}"]`)?.textContent ?? field,
-  }));
+  const label = (field) => form.querySelector(`label[for="${field}"]`)?.textContent ?? field;
+  const links = problems.map(({ field }) => element("a", label(field), { href: `#${field}` }));
   showState("");
-  byId("state").replaceChildren("Nothing was written. Wrong: ", ...links.flatMap((link, i) => (i ? [", ", link] : [link])), ".");
+  byId("state").replaceChildren("Nothing was written. Wrong: ", ...listed(links), ".");
 }
 
 // ---- What can be done with a text
@@ -85,7 +82,7 @@ async function copyFrom(article, text) {
   }
 }
 
-// Of a text that was kept. All of these are replaced when another one is kept.
+// Copies a kept text. It listens on what is around them, as the kept texts are replaced whenever another one is kept.
 function copyKept({ target }) {
   if (target.matches("#kept .copy")) copyFrom(target.closest("article"), target.dataset.text);
 }
@@ -224,8 +221,7 @@ function begun({ sample, seed, begins }, writer, columns) {
 function bringIntoView(article) {
   const { top } = article.getBoundingClientRect();
   if (top >= form.querySelector(".write").getBoundingClientRect().bottom && top < innerHeight * 0.75) return;
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  article.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
+  article.scrollIntoView({ block: "start", behavior: scrollBehavior() });
 }
 
 function finish({ llm, python, rows, all_rows: allRows }, texts, isFirst) {

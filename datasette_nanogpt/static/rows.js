@@ -1,19 +1,13 @@
 // While rows are scored: shows the progress and the results so far, and reloads the page at the end.
-import { freshPage } from "./fresh_page.js";
+import { byId, freshPage, setText } from "./dom.js";
 
 const PARTIAL = 5;  // how many answers come between two updates of the results
-const progress = document.getElementById("progress");
+const progress = byId("progress");
 let answers = 0;
-
-// A screen reader reads the status aloud each time it is set, so it is set only when it changes.
-function setText(id, text) {
-  const element = document.getElementById(id);
-  if (element.textContent !== text) element.textContent = text;
-}
 
 // Updates the results, but not while the keyboard's focus is in them.
 async function refreshResults() {
-  const results = document.getElementById("results");
+  const results = byId("results");
   if (results.contains(document.activeElement)) return;
   const part = (await freshPage())?.getElementById("results");
   if (!part) return;
@@ -31,17 +25,17 @@ async function follow() {
       location.reload();
       return;
     }
-    const status = document.getElementById("status");
-    setText("status", run.state === "running" ? status.dataset.running : run.state);
-    setText("pace", run.pace);
-    if (/left/.test(run.pace)) document.getElementById("estimate")?.remove();
-    const stop = document.getElementById("stop-scoring");
+    const status = byId("status");
+    setText(byId("status"), run.state === "running" ? status.dataset.running : run.state);
+    setText(byId("pace"), run.pace);
+    if (/left/.test(run.pace)) byId("estimate")?.remove();
+    const stop = byId("stop-scoring");
     if (stop) stop.value = run.status === "queued" && run.note ? "Take out of the queue" : "Stop scoring";
     progress.value = run.progress ?? 0;
     answers += 1;
     if (answers % PARTIAL === 0 && !document.hidden && run.status === "running") await refreshResults();
   } catch ({ cause }) {  // what the server says, such as that it is busy
-    setText("status", cause ? `${cause}.` : "The connection is lost. Trying again.");
+    setText(byId("status"), cause ? `${cause}.` : "The connection is lost. Trying again.");
   }
   setTimeout(follow, document.hidden ? 10000 : 1000);
 }

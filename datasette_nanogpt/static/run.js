@@ -1,7 +1,7 @@
-// Follows a run: asks the server each second for new figures. All text goes through textContent.
+// Follows a run: asks the server each second for new figures.
 import { Chart } from "./chart.js";
 import { savePng, saveSvg } from "./chart_file.js";
-import { freshPage } from "./fresh_page.js";
+import { byId, element, freshPage, setText } from "./dom.js";
 import { addSample, openStrip } from "./strip.js";
 
 const EVERY = 1000, HIDDEN = 10000;  // milliseconds between questions: in general, and in a hidden tab
@@ -9,7 +9,6 @@ const MAX_SLOWDOWN = 8;  // how many times longer the wait becomes while the ser
 const MAX_ROWS = 3000;  // how many rows of figures are kept
 const OTHER_POINTS = 300;  // how many points the line of another run has
 
-const byId = (id) => document.getElementById(id);
 const address = location.pathname.replace(/\/$/, "") + ".json";
 const live = JSON.parse(byId("live").textContent);
 const { someone } = live;
@@ -19,30 +18,29 @@ let timer = null, asking = false, failures = 0;
 
 // ---- What changes each second
 
-function setText(id, text) {
-  const part = byId(id);
-  if (!part) return;
-  if (part.textContent !== text) part.textContent = text;  // a screen reader reads a status aloud each time it is set
-  part.hidden = !text && id !== "status";
+// Shows a text in its place, which is hidden while there is none.
+function showText(id, text) {
+  setText(byId(id), text);
+  if (byId(id)) byId(id).hidden = !text;
 }
 
 function showState() {
   const { number, unit, fell, left } = run.headline;
-  setText("status", run.state);
-  setText("stage", run.stage);
-  setText("pace", ["preparing", "ending"].includes(run.phase) ? "" : run.pace);  // the parts say it
-  if (number) setText("number", number);
-  setText("unit", unit);
-  setText("fell", fell);
-  setText("left", left);
-  setText("waits-left", run.waits_left);
-  setText("slow", run.slow);
+  setText(byId("status"), run.state);
+  showText("stage", run.stage);
+  showText("pace", ["preparing", "ending"].includes(run.phase) ? "" : run.pace);  // the parts say it
+  if (number) showText("number", number);
+  showText("unit", unit);
+  showText("fell", fell);
+  showText("left", left);
+  showText("waits-left", run.waits_left);
+  showText("slow", run.slow);
   if (byId("progress") && run.bar !== null) byId("progress").value = run.bar;  // else it is indeterminate
   byId("parts")?.replaceChildren(...run.parts.map(partItem));
   byId("levels").replaceChildren(...run.levels.map(levelItem));
   byId("levels").hidden = byId("levels-caption").hidden = !run.levels.length;
   const wrote = byId("newest-text").hasAttribute("tabindex");
-  if (!wrote) setText("newest-text", run.unwritten);
+  if (!wrote) showText("newest-text", run.unwritten);
   if (run.over) byId("newest-text").style.minHeight = "";  // no more texts follow, and the page below changes anyway
   document.querySelector("#keys .val").hidden = !metrics.some((row) => row[4] !== null);
   byId("newest").hidden = !wrote && !run.unwritten;
@@ -52,15 +50,15 @@ function showState() {
 
 // A part of the work before or after training: its name and its count.
 function partItem({ label, state, count }) {
-  const item = Object.assign(document.createElement("li"), { className: state, textContent: `${label} ` });
-  item.append(Object.assign(document.createElement("span"), { textContent: count }));
+  const item = element("li", `${label} `, { className: state });
+  item.append(element("span", count));
   return item;
 }
 
 // A level of scores: what texts with such a score read like. The run is at the level whose state is "now".
 function levelItem({ label, state }) {
-  const item = Object.assign(document.createElement("li"), { className: state });
-  item.append(Object.assign(document.createElement("span"), { textContent: label }));
+  const item = element("li", "", { className: state });
+  item.append(element("span", label));
   if (state === "now") item.ariaCurrent = "step";
   return item;
 }

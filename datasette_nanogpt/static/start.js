@@ -1,5 +1,6 @@
 // Keeps what the page shows beside the form up to date, with answers of the server: the rows and the estimate.
-const byId = (id) => document.getElementById(id);
+import { byId, element, listed, setText, unfold } from "./dom.js";
+
 const form = byId("train");
 const BUSY = 503;  // status
 const SOON = 300, RETRY = 5000;  // milliseconds until the next question
@@ -16,7 +17,7 @@ async function fetchEstimate() {
   return response.status === BUSY ? null : response.json().catch(() => ({}));
 }
 
-const bold = (textContent) => Object.assign(document.createElement("strong"), { textContent });
+const bold = (text) => element("strong", text);
 
 function showOffer(offer) {
   byId("offer").replaceChildren(...offer.parts.map((part, i) => (i % 2 ? bold(part) : part)));
@@ -24,26 +25,21 @@ function showOffer(offer) {
   form.classList.toggle("no-text", !offer.texts.length);
   if (byId("why-not")) byId("why-not").hidden = Boolean(offer.texts.length);
   byId("texts").replaceChildren(...offer.texts.map((text, i) => showRow(text, offer.captions[i])));
-  const remarks = offer.remarks.map((textContent) => Object.assign(document.createElement("li"), { textContent }));
-  byId("remarks").replaceChildren(...remarks);
+  byId("remarks").replaceChildren(...offer.remarks.map((remark) => element("li", remark)));
 }
 
 // A row as it will be read, or the rows of a group, which the caption names.
 function showRow(text, caption) {
-  const figure = document.createElement("figure");
-  if (caption) figure.append(Object.assign(document.createElement("figcaption"), { className: "hint", textContent: caption }));
-  figure.append(Object.assign(document.createElement("p"), { className: "text", textContent: text }));
+  const figure = element("figure");
+  if (caption) figure.append(element("figcaption", caption, { className: "hint" }));
+  figure.append(element("p", text, { className: "text" }));
   return figure;
 }
 
-function unfold(place) {
-  for (let fold = place.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
-}
-
-// Shows a message in a place that is hidden without one. A place is read aloud only if its text changes.
+// Shows a message in a place, whose box is hidden without one.
 function showMessage(place, box, text) {
   const message = text.replace(/[^.!?]$/, "$&.");
-  if (place.textContent !== message) place.textContent = message;
+  setText(place, message);
   box.hidden = !message;
 }
 
@@ -72,14 +68,12 @@ function showProblems(problems) {
 // Says beside Start which fields are wrong, each a link to it.
 function showBlocked(problems) {
   const fields = [...new Set(problems.map(({ field }) => field))].filter((field) => field && byId(field));
-  const links = fields.map((field) => {
-    const { textContent } = form.querySelector(`label[for="${field}"]`);
-    return Object.assign(document.createElement("a"), { href: `#${field}`, textContent });
-  });
-  const place = byId("blocked"), [first, ...others] = links;
-  place.hidden = !first;
-  if (byId("wrong")) byId("wrong").hidden = !first;  // it was said of the form as it was sent
-  if (first) place.replaceChildren("Cannot start yet: see ", first, ...others.flatMap((link) => [", ", link]), ".");
+  const label = (field) => form.querySelector(`label[for="${field}"]`).textContent;
+  const links = fields.map((field) => element("a", label(field), { href: `#${field}` }));
+  const place = byId("blocked");
+  place.hidden = !links.length;
+  if (byId("wrong")) byId("wrong").hidden = !links.length;  // it was said of the form as it was sent
+  if (links.length) place.replaceChildren("Cannot start yet: see ", ...listed(links), ".");
 }
 
 function showCards({ cards = [], alike = "", why = "", recommended, unfolded }) {

@@ -1,19 +1,17 @@
 // The newest text that a run wrote, and those before it side by side, the oldest first. The strip opens at its end, and is
-// as high as those that are seen. All text goes through textContent.
-const byId = (id) => document.getElementById(id);
+// as high as those that are seen.
+import { byId, element, scrollBehavior } from "./dom.js";
+
 const box = byId("samples");
 const AT_END = 40;  // pixels
 let newest = null;
 
 function sampleArticle({ step, model, val_bpb, sample }) {
-  const article = document.createElement("article");
-  const heading = document.createElement("h3"), text = document.createElement("p");
   const score = val_bpb === null ? "" : `: ${val_bpb.toFixed(3)} bits per byte`;
   const place = model ? `${model[0].toUpperCase()}${model.slice(1)}, step` : "Step";
-  heading.textContent = (step ? `${place} ${step.toLocaleString("en")}` : "Before the first step") + score;
-  text.className = "text";
-  text.textContent = sample.trimEnd();
-  article.append(heading, text);
+  const heading = (step ? `${place} ${step.toLocaleString("en")}` : "Before the first step") + score;
+  const article = element("article");
+  article.append(element("h3", heading), element("p", sample.trimEnd(), { className: "text" }));
   return article;
 }
 
@@ -61,8 +59,7 @@ function showPlace() {
 }
 
 function turn(texts) {
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  box.scrollBy({ left: texts * stride(), behavior: still ? "instant" : "smooth" });
+  box.scrollBy({ left: texts * stride(), behavior: scrollBehavior() });
 }
 
 // `last` is the newest text of the page as it was opened, if there is one.

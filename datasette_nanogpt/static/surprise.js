@@ -1,5 +1,6 @@
 // A text with each token coloured by how much it surprised the model, and what else was likely there.
-// All text goes through textContent.
+import { byId, element } from "./dom.js";
+
 const BITS = [2, 4, 6, 9, 12];  // where the next colour begins; most tokens have about four bits
 const SHOWN = 60;  // how many characters of a token the explanation shows
 const PART = "(part of a character)";
@@ -7,17 +8,18 @@ const MARGIN = 16;  // pixels between the explanation, its text and the edge of 
 
 const NARROW = matchMedia("(max-width: 640px)"), TOUCH = matchMedia("(hover: none)");
 const described = new WeakMap();  // span -> its token: text, bits, likely
-const tooltip = document.getElementById("likely"), about = document.getElementById("likely-about");
+const tooltip = byId("likely"), about = byId("likely-about");
 
 function level(bits) {
   return BITS.filter((from) => bits >= from).length;
 }
 
-// Letters of scripts that have blanks between words: a token that begins with one is a part of the word before it.
+// A letter of a script that has spaces between words. A token that begins with one, after another, goes on with a word.
 const LETTER = /^(?![\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmr}\p{sc=Mymr}])\p{L}/u;
 
-// The name of a token: bytes that are no whole character are said in words, and it is without the blank before a word; other blanks are made visible.
-// After `before`, a character, it may go on with a word, which dots say.
+// A token in quotes, as the explanation names it. The space before a word is left out; other spaces and line breaks are made
+// visible, and bytes that are not a whole character are described. Dots say that the token goes on with a word, which the
+// character `before` it is a part of.
 function named(text, before) {
   if (text === "<|endoftext|>") return "the end of the text";
   const word = text.trim() ? text.replace(/^ | $/g, "") : text.replaceAll(" ", "␣");
@@ -27,44 +29,41 @@ function named(text, before) {
   return `“${goesOn ? "…" : ""}${shown.slice(0, SHOWN).replace(/\ufffd+/g, PART)}”`;
 }
 
-// 22%, 0.3% or 0.04%
+// A probability in percent, with at least one digit that is not 0: 22%, 0.3% or 0.04%.
 function percent(probability) {
   if (probability < 0.0001) return "under 0.01%";
   const digits = probability >= 0.01 ? 0 : probability >= 0.001 ? 1 : 2;
   return `${(100 * probability).toFixed(digits)}%`;
 }
 
+// A line of the explanation: a name, a note, and a bar of the probability.
 function line(name, note, probability) {
-  const made = document.createElement("p"), bar = document.createElement("i"), figure = document.createElement("span");
+  const made = element("p"), bar = element("i");
   bar.style.width = `${Math.round(100 * probability)}%`;
-  figure.textContent = note;
-  made.append(name, " ", figure, bar);
+  made.append(name, " ", element("span", note), bar);
   return made;
 }
 
 // The explanation of a token: how surprising it was, and the likely tokens, each with a bar of its probability.
 function describe({ text, before, bits, likely }) {
   const others = likely.filter(([other]) => other !== text);
-  const piece = document.createElement("strong"), heading = document.createElement("div");
-  piece.textContent = `${named(text, before)}:`;
-  heading.textContent = "What else was likely:";
   return [
-    line(piece, `${percent(2 ** -bits)} likely (${bits.toFixed(1)} bits)`, 2 ** -bits),
-    heading,
+    line(element("strong", `${named(text, before)}:`), `${percent(2 ** -bits)} likely (${bits.toFixed(1)} bits)`, 2 ** -bits),
+    element("div", "What else was likely:"),
     ...others.map(([other, p]) => line(named(other, before), percent(p), p)),
   ];
 }
 
-// The spans of a text {text, tokens}, which may have `begins` before it. Each token is [end, bits, likely], with its end in characters.
+// The spans of a text, a colour for each token, and what the tokens do not cover. A token is [end, bits, likely]: where it
+// ends in the text, in characters, its bits, and the likeliest tokens. `begins` is what stands before the text.
 export function colouredSpans({ text, tokens, begins = "" }) {
   const characters = Array.from(text), spans = [];
-  let start = 0, carried = 0;  // `carried`: the bits of tokens that are only a part of a character
+  let start = 0, carried = 0;  // bits of tokens that end within a character: they count for the token that completes it
   for (const [end, bits, likely] of tokens) {
     carried += bits;
     if (end <= start || start >= characters.length) continue;
-    const span = document.createElement("span");
-    span.textContent = characters.slice(start, end).join("");
-    // Its blank takes no room where a line breaks; after another blank, or at the start of a line, it stays.
+    const span = element("span", characters.slice(start, end).join(""));
+    // Where a line breaks before a word, the space that belongs to its token takes no room. After other white space it does.
     const before = characters[start - 1] ?? begins.slice(-1), breaks = /^ \S+$/.test(span.textContent) && start && /\S/.test(before);
     span.className = `token s${level(carried)}${breaks ? " breaks" : ""}`;
     span.tabIndex = spans.length ? -1 : 0;
@@ -83,7 +82,7 @@ function show(token) {
   place(token);
 }
 
-// The lines and buttons of a text, as rectangles.
+// The lines and buttons of an article as rectangles, which the explanation must not cover.
 function linesOf(article) {
   const rects = [...article.querySelectorAll(".controls > *")].map((button) => button.getBoundingClientRect());
   for (const part of article.querySelectorAll(".text, .hint, h2, dl")) {
@@ -136,7 +135,8 @@ function move(event) {
   if (to && go(token, to)) event.preventDefault();
 }
 
-// Moves the focus from a token to another one of its text, if there is one: `to` makes its number of that token's and the last one's.
+// Moves the focus to another token of the same text. `to` gets the number of this token and of the last one, and returns
+// that of the other. False if there is no such token.
 function go(token, to) {
   const tokens = [...token.parentElement.querySelectorAll(".token")];
   const next = tokens[to(tokens.indexOf(token), tokens.length - 1)];
@@ -160,9 +160,9 @@ export function explainIn(element) {
   element.addEventListener("mouseleave", () => { if (!TOUCH.matches) hide(); });  // a finger on the panel is no pointer that leaves
   element.addEventListener("keydown", move);
   document.addEventListener("keydown", ({ key }) => { if (key === "Escape") hide(); });  // also where the pointer opened it
-  document.getElementById("likely-close").addEventListener("click", hide);
+  byId("likely-close").addEventListener("click", hide);
   for (const [id, by] of [["likely-before", -1], ["likely-next", 1]]) {  // a finger is wider than many tokens
-    const button = document.getElementById(id);
+    const button = byId(id);
     button.addEventListener("pointerdown", (event) => event.preventDefault());  // the focus stays, else the panel would go
     button.addEventListener("click", () => {
       const token = document.querySelector(".token.explained");

@@ -1,19 +1,15 @@
 // The texts on a model's page: how they are shown, their buttons, and how they are stored.
-// All text goes through textContent.
+import { byId, element } from "./dom.js";
 import { colouredSpans } from "./surprise.js";
 
 const MAX_TEXTS = 40;  // how many texts, or pairs of them, stay on the page
 const LONGEST_PROMPT = 1000;  // how many characters of a prompt are shown. Of a longer one,
 const SHOWN_PROMPT = 300;  // so many characters at its end are shown, and the others are folded away
 const LONGEST_LINK = 2000;  // how many characters of an address every browser and server accepts
-const box = document.getElementById("texts");
+const box = byId("texts");
 const shelf = `nanogpt texts ${location.pathname}`;
 const pairs = [];  // the texts that are written together, usually one, the newest first
 let view = "copied";
-
-function element(name, text, properties = {}) {
-  return Object.assign(document.createElement(name), { textContent: text, ...properties });
-}
 
 function button(label, name, onclick) {
   const made = element("button", label, { type: "button", className: "core", ariaLabel: name });
@@ -49,11 +45,11 @@ export class Text {
   constructor(data, actions) {
     this.data = { text: "", tokens: [], outcome: "", copied: null, kept: false, ...data };
     this.text = element("div", "", { className: "text" });
-    this.body = element("span", "");
+    this.body = element("span");
     this.from = null;  // where the shown text begins in the whole one
     this.facts = element("p", "", { className: "hint" });
     this.row = element("dl", "", { className: "row" });
-    this.article = element("article", "");
+    this.article = element("article");
     const parts = this.data.of ? [this.facts, this.text] : [this.text, this.facts];  // a row is looked up for its score
     this.article.append(...this.head(), this.row, ...parts, this.buttons(actions));
     this.show();
@@ -71,19 +67,19 @@ export class Text {
     return this.begins + this.data.text;
   }
 
-  // Where the last column begins in the whole text; 0 where the text does not get there, or has no columns.
+  // Where the last column begins in the whole text; 0 if the text has no columns, or has not got to the last one.
   get last() {
     const rest = this.data.columns && this.data.rest?.trimStart();
     return rest ? this.whole.lastIndexOf(rest) : 0;
   }
 
   head() {
-    const { label, of } = this.data, heading = element("h2", "");
+    const { label, of } = this.data, heading = element("h2");
     heading.append(of ? element("a", label, { href: of }) : label);
     return [heading];
   }
 
-  // What was given, in bold, from a place in the whole text on. Of a long one only the end is there at once.
+  // What was given, in bold, without what is before `from` in the whole text. Of a long prompt all but the end is folded.
   given(from) {
     const given = from ? this.begins.slice(from) : this.title + this.begins;
     const cut = given.length > LONGEST_PROMPT ? given.length - SHOWN_PROMPT : 0, end = element("strong", given.slice(cut));
@@ -160,7 +156,7 @@ export class Text {
     let end = 0;
     for (const [name, value] of Object.entries(this.data.columns)) {
       if (!value?.trim()) continue;
-      const part = element("div", ""), heading = element("dt", name), shown = element("dd", value.trim());
+      const part = element("div"), heading = element("dt", name), shown = element("dd", value.trim());
       const at = this.whole.indexOf(value.trim(), end);
       end = Math.max(end, at + value.trim().length);
       shown.classList.toggle("lines", value.trim().includes("\n"));
@@ -214,7 +210,7 @@ export function clearTexts() {
   store();
 }
 
-// A text that is no longer kept, which `whole` is, can be kept again.
+// Lets the text `whole`, which was removed from those that are kept, be kept again.
 export function markRemoved(whole) {
   for (const text of pairs.flatMap(({ texts }) => texts)) {
     if (!text.data.kept || (text.title + text.whole).trimEnd() !== whole.trimEnd()) continue;
@@ -224,7 +220,7 @@ export function markRemoved(whole) {
   store();
 }
 
-// A kept text that stands above is not shown again among those that were kept.
+// Among the kept texts, does not show those again that stand above them: it says there that they do.
 export function markAbove() {
   const kept = pairs.flatMap(({ texts }) => texts).filter(({ data }) => data.kept);
   const labels = new Map(kept.map((text) => [(text.title + text.whole).trimEnd(), text.data.label]));
@@ -239,7 +235,7 @@ export function markAbove() {
 // What is shown of the texts can be chosen where there are any. Of rows of the table nothing is copied: they are coloured.
 function showSwitch() {
   markAbove();
-  const shown = document.getElementById("view");
+  const shown = byId("view");
   shown.hidden = !pairs.length;
   shown.classList.toggle("only-rows", view === "surprise" && pairs.every(({ texts }) => texts.every(({ data }) => data.of)));
 }
