@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from llm_nanogpt.counts import counted
 
-MAX_LISTED = 40  # columns that are told each with its reason: tables of surveys have hundreds
+MAX_LISTED = 40  # columns that are all told: tables of surveys have hundreds
 MAX_ALIKE = 5  # columns of the same reason that are told where there are more
 _CONTROLS = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and the end of a line
 _SPECIAL = re.compile(r"[$`\\!]")  # to a shell between double quotation marks
@@ -75,17 +75,16 @@ def without_controls(text: str) -> str:
 
 
 def not_read(left_out: Mapping[str, str]) -> str:
-    """The columns that are not read, and why; of very many the first ones with each reason."""
-    if len(left_out) <= MAX_LISTED:
-        return ", ".join(f"{shown_name(name)} ({why})" for name, why in left_out.items())
+    """The columns that are not read, those with the same reason together; of very many the first ones."""
     by_reason = defaultdict[str, list[str]](list)
     for name, why in left_out.items():
         by_reason[why].append(name)
+    most = MAX_ALIKE if len(left_out) > MAX_LISTED else MAX_LISTED
     parts = []
     for why, names in by_reason.items():
-        more = f" and {len(names) - MAX_ALIKE:,} more" if len(names) > MAX_ALIKE else ""
-        parts.append(f"{', '.join(map(shown_name, names[:MAX_ALIKE]))}{more} ({why})")
-    return "; ".join(parts)
+        more = f" and {len(names) - most:,} more" if len(names) > most else ""
+        parts.append(f"{', '.join(map(shown_name, names[:most]))}{more} ({why})")
+    return (", " if len(parts) == len(left_out) else "; ").join(parts)
 
 
 def shell_command(words: Iterable[str]) -> str:

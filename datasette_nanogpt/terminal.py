@@ -95,15 +95,17 @@ class PlainDisplay(Display):
     def __init__(self) -> None:
         self.last: Step | None = None
         self.last_line = time.monotonic()
+        self.last_progress = ""
         self.shown_remarks: set[str] = set()  # remarks on the rows, without their number
 
     def event(self, event: Event) -> None:
         match event:
             case Progress():
                 is_under_way = event.done or not event.unit  # "0 of 380 rows" says nothing
-                if is_under_way and time.monotonic() - self.last_line > WAIT_SECONDS:
-                    self.last_line = time.monotonic()
-                    _print(str(event))
+                is_new = str(event) != self.last_progress
+                if is_under_way and is_new and time.monotonic() - self.last_line > WAIT_SECONDS:
+                    self.last_line, self.last_progress = time.monotonic(), str(event)
+                    _print(self.last_progress)
             case Preview():
                 self.shown_remarks = {_without_number(remark) for t in event.tables for remark in t.remarks}
                 for line in preview_lines(event):
@@ -226,10 +228,10 @@ def preview_lines(p: Preview) -> list[str]:
     lines: list[str] = []
     for table in p.tables:
         parts = [*_title_of(table), _text_from(table), *([table.text] if table.text else [])]
-        end = ":" if table.documents else ", have no text."
-        lines.append(
-            f"Rows of {shown_name(table.table)} as the model will read them, {', '.join(parts)}{end}"
-        )
+        rows = f"Rows of {shown_name(table.table)} as the model will read them, {', '.join(parts)}:"
+        if not table.documents:
+            rows = f"The rows of {shown_name(table.table)} have no text ({', '.join(parts)})."
+        lines.append(rows)
         for i, document in enumerate(table.documents):
             lines += ["    ---"] if i else []
             lines.append(excerpt(document))
@@ -305,8 +307,8 @@ def _text_lines(p: Prepared, shown_remarks: AbstractSet[str]) -> list[str]:
     notes += [f"{counted(c['duplicates'], 'duplicate')} dropped"] if c["duplicates"] else []
     if near := c.get("near_duplicates"):
         divided = c["near_duplicates_divided"]
-        sides = "both sides of the split, so the score is too good" if divided else "one side of the split"
-        notes.append(f"{counted(near, 'near-duplicate')}, on {sides}")
+        where = "some held out, so the score is too good" if divided else "held out together or not at all"
+        notes.append(f"{counted(near, 'near-duplicate')}, {where}")
     if read_as_text := s.get("read_as_text", ["HTML"] if s["html"] else []):
         kinds = [kind for kind in read_as_text if kind != WRAPPED]
         notes += [f"{', '.join(kinds)} read as text"] if kinds else []

@@ -133,7 +133,11 @@ def as_table(models: Iterable[dict[str, Any]], width: int | None = None) -> Iter
 def as_lines(model: dict[str, Any]) -> Iterator[str]:
     """The facts and details of one model, a line each, without those that are not known."""
     known = {key: value for key, value in model.items() if value not in (None, "")}
-    return aligned((key.replace("_", " "), _formatted(value)) for key, value in known.items())
+    known["bytes_on_disk"] = megabytes(model["bytes_on_disk"])
+    if "trained" in known:
+        known["trained"] = f"{_to_the_minute(known['trained'])} UTC"
+    names = {"bytes_on_disk": "on disk"}
+    return aligned((names.get(key, key.replace("_", " ")), _formatted(value)) for key, value in known.items())
 
 
 def aligned(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
@@ -177,10 +181,15 @@ def _row(model: dict[str, Any]) -> tuple[str, ...]:
         "" if model["rows"] is None else f"{model['rows']:,}",
         f"{model['parameters'] / 1e6:.2f}M",
         "" if model["bits_per_byte"] is None else f"{model['bits_per_byte']:.3f}",
-        (model["trained"] or "")[:16].replace("T", " "),
+        _to_the_minute(model["trained"] or ""),
         megabytes(model["bytes_on_disk"]),
         model["state"],
     )
+
+
+def _to_the_minute(time: str) -> str:
+    """A time in UTC, as ISO 8601 has it, for people."""
+    return time[:16].replace("T", " ")
 
 
 def _formatted(value: object) -> str:

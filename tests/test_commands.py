@@ -187,6 +187,8 @@ def test_info_and_path(trained, home):
     shown = nanogpt("info", "nanogpt-blog").stdout
     lines = dict(re.split("  +", line, maxsplit=1) for line in shown.splitlines())
     assert lines["bits per byte"] == "2.1250"
+    assert re.fullmatch(r"\d+ kB|[\d.]+ MB", lines["on disk"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", lines["trained"])
     assert lines["shape"] == "2 layers, 4 heads, width 32"
     assert lines["loss"] == "4.0000 nats per token of the held-out text"
     assert lines["columns"] == "title + body"

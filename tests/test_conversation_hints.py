@@ -75,7 +75,7 @@ DISCUSSED = [
         "notes",
         "id integer primary key, noteable_type, noteable_id int, author_id int, note, created_at",
         lambda i: (i, ["Issue", "Merge"][i % 2], i % 60, i % 9, words(i, 30), SAID.format(1 + i // 9)),
-        """--group-by '"noteable_type" || '"'"' '"'"' || "noteable_id"' --order-by created_at""",
+        """--group-by "noteable_type || ' ' || noteable_id" --order-by created_at""",
     ),
     (
         "Comments",
@@ -307,7 +307,7 @@ def test_the_verses_of_many_books(tmp_path):
     ]
     rows = [(b * 10**6 + c * 1000 + v, b, c, v, words(i, 9)) for i, (b, c, v) in enumerate(verses)]
     told_first = told(tmp_path, "id integer primary key, b int, c int, v int, t text", rows)[0]
-    assert shlex.split(told_first)[1::2] == ['"b" || \' \' || "c"', "v"]
+    assert shlex.split(told_first)[1::2] == ["b || ' ' || c", "v"]
 
 
 @pytest.mark.parametrize("table", ["verse", "clause"])
@@ -319,7 +319,7 @@ def test_numbers_in_columns_of_text(tmp_path, table):
         options = ["--group-by", "act_id", "--order-by", "cast(number as integer)"]
     else:
         columns, rows = "id text, book text, chapter text, verse text, text", places
-        options = ["--group-by", '"book" || \' \' || "chapter"', "--order-by", "cast(verse as integer)"]
+        options = ["--group-by", "book || ' ' || chapter", "--order-by", "cast(verse as integer)"]
     found = told(tmp_path, columns, [(str(i), *map(str, row), words(i, 9)) for i, row in enumerate(rows)])
     assert [shlex.split(each) for each in found] == [options]
     group_by, order_by = options[1::2]
@@ -336,7 +336,7 @@ def test_chapters_with_the_same_names_in_several_laws(tmp_path):
     ]
     columns = "id integer primary key, law_id int, chapter, article int, heading, text"
     (options,) = (shlex.split(each) for each in told(tmp_path, columns, rows))
-    assert options[:2] == ["--group-by", '"law_id" || \' \' || "chapter"']
+    assert options[:2] == ["--group-by", "law_id || ' ' || chapter"]
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_speeches_with_the_title_of_their_debate(tmp_path, every_day, length):
     ]
     columns = "id integer primary key, date, minor_heading, speakername, speech"
     (options,) = (shlex.split(each) for each in told(tmp_path, columns, [(None, *row) for row in rows]))
-    by = '"date" || \' \' || "minor_heading"' if every_day else "minor_heading"
+    by = "date || ' ' || minor_heading" if every_day else "minor_heading"
     assert options[:2] == ["--group-by", by]
     assert options[-2:] == ["--title", "minor_heading"]
     source = open_source(str(tmp_path / "t.db"), "t", Selection(group_by=by, title="minor_heading"))

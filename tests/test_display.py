@@ -76,12 +76,14 @@ def test_a_bar_does_not_go_on_scoring_once_the_score_is_there(capsys):
 
 def test_in_a_pipe_work_is_told_once_some_of_it_is_done(capsys, monkeypatch):
     monkeypatch.setattr("datasette_nanogpt.terminal.WAIT_SECONDS", -1)
+    display = PlainDisplay()
     for progress in (
         Progress(Part.LOOKING, 0, 380, "rows"),
         Progress(Part.LOOKING, 190, 380, "rows"),
         Progress(Part.MEASURING),
+        Progress(Part.MEASURING),  # which says nothing new
     ):
-        PlainDisplay().event(progress)
+        display.event(progress)
     assert capsys.readouterr().out.splitlines() == [f"{Part.LOOKING}: 190 of 380 rows", str(Part.MEASURING)]
 
 
@@ -127,7 +129,7 @@ def test_time_that_no_other_model_would_use_is_told_without_advice_that_changes_
 def test_a_table_without_text_and_a_query_are_called_so():
     empty = TablePreview("t", 3, None, ["body"], "", {}, {}, [], ["3 rows have no text."])
     (first, *_) = preview_lines(Preview([empty]))
-    assert first == "Rows of t as the model will read them, no title, the text from body, have no text."
+    assert first == "The rows of t have no text (no title, the text from body)."
 
 
 def test_one_is_singular():

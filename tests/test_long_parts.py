@@ -27,7 +27,7 @@ def shuffled(rows):
     return rows
 
 
-PARAGRAPHS = ["--group-by", """"book_id" || ' ' || "chapter\"""", "--order-by", "paragraph_no"]
+PARAGRAPHS = ["--group-by", "book_id || ' ' || chapter", "--order-by", "paragraph_no"]
 
 
 @pytest.mark.parametrize(

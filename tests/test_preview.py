@@ -290,7 +290,7 @@ def test_a_command_is_told_as_it_was_typed(monkeypatch, tmp_path):
     (remark,) = (remark for remark in remarks if "There is more" in remark)
     words = shlex.split(remark.partition("of it: ")[2])
     assert words[:4] == ["datasette", "nanogpt-train", "any.db", "--sql"]
-    assert words[4].endswith("from \"t\" where (note like '%  note%')")
+    assert words[4].endswith("from t where (note like '%  note%')")
     assert sorted(words[5:]) == sorted(["--name", "q1", "--minutes", "2"])
     assert open_corpus("any.db", selection=Selection(sql=words[4])).row_count == N
 
@@ -307,3 +307,15 @@ def test_of_very_many_columns_a_few_are_told_with_each_reason():
     survey = {f"Q{i}": "few different values" for i in range(1, 191)} | {"id": "numbers", "sent": "dates"}
     told = "Q1, Q2, Q3, Q4, Q5 and 185 more (few different values); id (numbers); sent (dates)"
     assert not_read(survey) == told
+
+
+def test_columns_that_are_not_read_for_the_same_reason_stand_together():
+    posts = {
+        "ID": "numbers",
+        "post_date": "dates",
+        "post_author": "numbers",
+        "guid": "URLs",
+        "pinged": "empty",
+    }
+    assert not_read(posts) == "ID, post_author (numbers); post_date (dates); guid (URLs); pinged (empty)"
+    assert not_read({"id": "numbers", "url": "empty"}) == "id (numbers), url (empty)"

@@ -213,7 +213,10 @@ def test_files_and_tables_that_cannot_be_read_are_refused_with_a_reason(make, tm
     assert not (tmp_path / "no.db").exists()
     assert "folder" in fails(str(tmp_path), "t")
     (tmp_path / "notes.csv").write_text("a,b\n" * 999)
-    assert "not a SQLite database" in fails(str(tmp_path / "notes.csv"), "t")
+    assert "not a SQLite database" in (told := fails(str(tmp_path / "notes.csv"), "t"))
+    assert told.endswith(f": sqlite-utils insert notes.db notes {tmp_path / 'notes.csv'} --csv")
+    (tmp_path / "my notes.bak").write_text("a,b\n" * 999)
+    assert "insert new.db TABLE 'my notes.bak' (with" in fails(str(tmp_path / "my notes.bak"), "t")
     (tmp_path / "empty.db").touch()
     assert "no tables" in fails(str(tmp_path / "empty.db"), "t")
     assert "has no column y, z. The columns are: id, title, body." in fails(

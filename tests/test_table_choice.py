@@ -183,6 +183,13 @@ def test_where_there_was_no_time_to_look_at_all_none_is_taken(make, monkeypatch)
         open_corpus(make(TAGS, entry=40))
 
 
+def test_tables_that_were_not_looked_at_are_named_with_the_reason(make, monkeypatch):
+    times = iter(range(0, 1000, 3))
+    monkeypatch.setattr(table_choice.time, "monotonic", lambda: next(times))
+    with pytest.raises(InvalidOptions, match=r"Not looked at, as .* too long .*: tag\."):
+        open_corpus(make(TAGS, "create table a (id)", entry=40))
+
+
 def test_a_table_that_has_to_be_unpacked_is_not_passed_over(make):
     path = make("create table letter (body)", entry=20)
     with sqlite3.connect(path) as db:

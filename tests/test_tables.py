@@ -17,7 +17,7 @@ from datasette_nanogpt.data import connection_setup
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.source import Selection
-from datasette_nanogpt.data.sqlite import connect
+from datasette_nanogpt.data.sqlite import connect, quote
 from datasette_nanogpt.data.tables import user_tables
 from llm_nanogpt.errors import NanogptError
 
@@ -174,3 +174,34 @@ async def test_the_child_gets_the_servers_extensions(path, home):
     PluginState.start(datasette)
     options = state_of(datasette).worker.options
     assert options[:4] == ["--load-extension", "/a/b.so:entry", "--load-extension", "/c/d.so"]
+
+
+# https://www.sqlite.org/lang_keywords.html
+KEYWORDS = """
+abort action add after all alter always analyze and as asc attach autoincrement before begin between by
+cascade case cast check collate column commit conflict constraint create cross current current_date
+current_time current_timestamp database default deferrable deferred delete desc detach distinct do drop
+each else end escape except exclude exclusive exists explain fail filter first following for foreign from
+full generated glob group groups having if ignore immediate in index indexed initially inner insert
+instead intersect into is isnull join key last left like limit match materialized natural no not nothing
+notnull null nulls of offset on or order others outer over partition plan pragma preceding primary query
+raise range recursive references regexp reindex release rename replace restrict returning right rollback
+row rows savepoint select set table temp temporary then ties to transaction trigger true false unbounded
+union unique update using vacuum values view virtual when where window with within without rowid
+"""
+
+
+def test_names_are_quoted_only_where_sql_needs_it():
+    db = sqlite3.connect(":memory:")
+    for name in [*KEYWORDS.split(), "my column", "2nd", "a-b", 'a"b', "größe", "Status", ""]:
+        q = quote(name)
+        db.execute(f"create table {q} ({q}, other)")
+        db.execute(f"insert into {q} ({q}, other) values ('a', 1)")
+        condition = f"{q} in ('a') and {q} <> 'x' and {q} = (select max({q}) from {q} group by {q})"
+        for sql in (
+            f"select {q} from (select * from {q}) where {condition}",
+            f"select t.{q} from {q} as t join {q} on t.{q} = {q}.{q} where (t.{q}, 1) in (select * from {q})",
+        ):
+            assert db.execute(sql).fetchall() == [("a",)], sql
+        db.execute(f"drop table {q}")
+    assert [quote(name) for name in ("Status", "größe", "type", "end")] == ["Status", "größe", "type", "end"]

@@ -13,7 +13,7 @@ from .row_order import find_order
 from .sample import SAMPLE_ROWS, Value
 from .source import QUERY, Source
 from .speakers import have_speakers
-from .sqlite import connect, quote, quote_if_needed
+from .sqlite import connect, quote
 
 MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
 MIN_ANSWERS = 0.1  # of the rows must answer another one
@@ -60,7 +60,7 @@ def _depth(db: sqlite3.Connection, source: Source, parent: str) -> int:
     if not (_share_titles(source, parent) if source.title else is_reply or have_speakers(source)):
         return 0
     ids = list(dict.fromkeys(row[parent] for row in answering))[:SAMPLE_ROWS]
-    key, marks = quote_if_needed(source.keys[0]), ", ".join("?" * len(ids))
+    key, marks = quote(source.keys[0]), ", ".join("?" * len(ids))
     sql = f"select {quote(parent)} from {quote(source.table)} where {key} in ({marks})"
     above = [value for (value,) in db.execute(sql, ids)]
     if len(above) < MIN_THERE * len(ids):
@@ -84,21 +84,21 @@ def _is_none(value: Value) -> bool:
 def _told(source: Source, command: TrainCommand, parent: str, is_deep: bool) -> str:
     key, time = source.keys[0], find_order(source) or source.keys[0]
     if is_deep:
-        here, up, name = quote(source.table), quote(parent), quote_if_needed(key)
+        here, up, name = quote(source.table), quote(parent), quote(key)
         first = f"{up} is null or {up} not in (select {name} from {here})"
         sql = (
             f"with recursive thread(id, root) as (select {name}, {name} from {here} where {first} union all "
             f"select {here}.{name}, thread.root from thread join {here} on {here}.{up} = thread.id) "
             f"select {here}.*, thread.root from {here} join thread on {here}.{name} = thread.id"
         )
-        place = f"case when root <> {name} then {quote_if_needed(time)} end"
+        place = f"case when root <> {name} then {quote(time)} end"
         do = command.with_query(sql, "--group-by", "root", "--order-by", place)
     else:
         values = {row[parent] for row in source.sample}
-        up = quote_if_needed(parent)
+        up = quote(parent)
         no = next((f"nullif({up}, {value!r})" for value in (0, "", "0") if value in values), up)
-        place = f"case when {no} is not null then {quote_if_needed(time)} end"
-        by = f"ifnull({no}, {quote_if_needed(key)})"
+        place = f"case when {no} is not null then {quote(time)} end"
+        by = f"ifnull({no}, {quote(key)})"
         do = shell_command(["--group-by", by, "--order-by", place])
     titles = f" Those that do not have the titles ({source.title})." if source.title else ""
     return (

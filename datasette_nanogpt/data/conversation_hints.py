@@ -18,7 +18,7 @@ from .parts_of_texts import are_logs, are_selections, in_order, values_of
 from .row_order import DATE, DIGITS, SMALLEST_TIME, find_order, row_number
 from .source import Source
 from .speakers import find_speaker_of, names_a_thing, speakers_among
-from .sqlite import connect, quote, quote_if_needed
+from .sqlite import connect, quote
 
 # If the table is in the order of its groups, this fraction of the steps within them may go back in time.
 MAX_FALLING = 0.1
@@ -176,7 +176,7 @@ def _by_day(source: Source, by: str, order: str) -> str:
 def _sql(source: Source, by: str) -> str:
     """SQL of a column or an expression."""
     if by in source.columns:
-        return quote_if_needed(by)
+        return quote(by)
     return f"({by})"
 
 

@@ -15,7 +15,7 @@ from .decode import as_text
 from .exclusions import exclusion
 from .sample import Value
 from .source import QUERY, Source
-from .sqlite import column_names, connect, primary_key, quote, quote_if_needed
+from .sqlite import column_names, connect, primary_key, quote
 from .tables import readable_tables
 from .unread_rows import versions
 
@@ -48,7 +48,7 @@ def earlier_texts(source: Source, command: TrainCommand) -> Iterator[str]:
         told += ", with their titles" if newest.title and not source.title else ""
         yield f"{told}: {command.with_query(newest.sql(source))}"
         return
-    key = quote_if_needed(source.keys[0])
+    key = quote(source.keys[0])
     for column in source.columns:
         if column not in (*source.keys, *source.body) and _are_versions(source, column):
             last = f"select max({key}) from {quote(source.table)} group by {quote(column)}"
@@ -103,7 +103,7 @@ def _ways(
     that says where the content of a version is, as in newer wikis."""
     thing = words_of(source.table)[-1].removesuffix("s")
     here = quote(source.table)
-    key = f"{here}.{quote_if_needed(source.keys[0])}"
+    key = f"{here}.{quote(source.keys[0])}"
     if {thing, f"{thing}s"} & {*words_of(pointer)[-3:]}:
         yield f"join {here} on {key} = {pointer}"
     for table, names in columns.items():
@@ -111,7 +111,7 @@ def _ways(
         keys = primary_key(db, table) if to_text else ()
         if len(keys) == 1 and not _VERSIONS.isdisjoint(words_of(table)):
             there = quote(table)
-            version = f"{there} on {there}.{quote_if_needed(keys[0])} = {pointer}"
+            version = f"{there} on {there}.{quote(keys[0])} = {pointer}"
             yield f"join {version} join {here} on {key} = {there}.{quote(to_text[0])}"
     for table, names in columns.items():
         addresses = [name for name in names if words_of(name)[-1] == "address"]
@@ -125,7 +125,7 @@ def _ways(
                 number = f"cast(substr({content}.{quote(addresses[0])}, {len(prefix) + 1}) as integer)"
                 yield (
                     f"join {slot} on {slot}.{quote(of[0])} = {pointer} "
-                    f"join {content} on {content}.{quote_if_needed(keys[0])} = {slot}.{quote(to[0])} "
+                    f"join {content} on {content}.{quote(keys[0])} = {slot}.{quote(to[0])} "
                     f"join {here} on {key} = {number}"
                 )
 

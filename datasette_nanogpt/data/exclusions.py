@@ -77,6 +77,15 @@ def _has_rows(source: Source, conditions: Sequence[str]) -> bool:
         return True
 
 
+def among(values: Sequence[Value]) -> str:
+    """The end of a condition that is true where a column has one of the values."""
+    return f"= {listed(values)}" if len(values) == 1 else f"in ({listed(values)})"
+
+
+def not_among(values: Sequence[Value]) -> str:
+    return f"<> {listed(values)}" if len(values) == 1 else f"not in ({listed(values)})"
+
+
 def listed(values: Sequence[Value]) -> str:
     """Strings and numbers as SQL writes them, with commas between them."""
     return ", ".join(

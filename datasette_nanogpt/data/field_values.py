@@ -16,7 +16,7 @@ from .decode import as_text
 from .exclusions import listed
 from .sample import SAMPLE_ROWS
 from .source import QUERY, Source
-from .sqlite import column_names, connect, database_path, list_names, quote, quote_if_needed, schema_of
+from .sqlite import column_names, connect, database_path, list_names, quote, schema_of
 from .tables import readable_tables
 
 MAX_FIELDS = 500  # that a program has for its things
@@ -89,16 +89,16 @@ def _told_of(db: sqlite3.Connection, table: str, command: TrainCommand) -> Itera
 
 def _query(db: sqlite3.Connection, values: _Values, texts: dict[int, str], title: int | None) -> str:
     name = next(iter(texts.values())) if len(texts) == 1 else "text"
-    columns = [f"{values.value_of('t')} as {quote_if_needed(name)}"]
+    columns = [f"{values.value_of('t')} as {quote(name)}"]
     if title is not None:
         same = [values.thing, *_kind_of_thing(db, values)]
-        is_same = " and ".join(f"o.{quote_if_needed(c)} = t.{quote_if_needed(c)}" for c in same)
+        is_same = " and ".join(f"o.{quote(c)} = t.{quote(c)}" for c in same)
         columns.insert(
             0,
             f"(select {values.value_of('o')} from {values.rows('o')} where {is_same} "
-            f"and o.{quote_if_needed(values.field)} = {title}) as title",
+            f"and o.{quote(values.field)} = {title}) as title",
         )
-    fields = f"t.{quote_if_needed(values.field)} in ({listed([*texts])})"
+    fields = f"t.{quote(values.field)} in ({listed([*texts])})"
     return f"select {', '.join(columns)} from {values.rows('t')} where {fields}"
 
 
@@ -116,13 +116,13 @@ def _values(db: sqlite3.Connection, table: str) -> Iterator[_Values]:
         return
     (value,) = texts
     for thing, field in _things_and_fields(rest):
-        yield _Values(table, thing, field, f"{{alias}}.{quote_if_needed(value)}", "")
+        yield _Values(table, thing, field, f"{{alias}}.{quote(value)}", "")
     for other in readable_tables(db) if len(rest) == 1 else ():
         names = [] if other == table else column_names(db, quote(other))
         leading = [name for name in names if words_of(name) == words_of(keys[0])]
         for thing, field in _things_and_fields([n for n in names if n not in leading]) if leading else ():
-            there = f"{{alias}}v.{quote_if_needed(value)}"
-            key = f"{{alias}}v.{quote_if_needed(keys[0])} = {{alias}}.{quote_if_needed(leading[0])}"
+            there = f"{{alias}}v.{quote(value)}"
+            key = f"{{alias}}v.{quote(keys[0])} = {{alias}}.{quote(leading[0])}"
             yield _Values(other, thing, field, there, f" join {quote(table)} as {{alias}}v on {key}")
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from .exclusions import Exclusion, exclusion, listed, without_null
+from .exclusions import Exclusion, exclusion, listed, not_among, without_null
 from .source import Source
 from .sqlite import quote
 
@@ -85,7 +85,7 @@ def known_kinds(source: Source) -> Iterator[Exclusion]:
         told = (
             f"In {count:,} {of} {column} is {' or '.join(map(str, values))}. {known.program} has {meanings}"
         )
-        condition = f"{without_null(source, column)} not in ({listed(values)})"
+        condition = f"{without_null(source, column)} {not_among(values)}"
         yield exclusion(source, f"{told}. To leave these out", condition)
 
 

@@ -19,7 +19,7 @@ from .sample import SAMPLE_ROWS, Value
 from .shapes import shape_of
 from .source import QUERY, Source
 from .speakers import SPEAKERS, find_speaker_of, have_speakers, speakers_among
-from .sqlite import column_names, connect, primary_key, quote, quote_if_needed, schema_of
+from .sqlite import column_names, connect, primary_key, quote, schema_of
 from .tables import readable_tables
 
 MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
@@ -111,8 +111,8 @@ def _linked_group(db: sqlite3.Connection, source: Source) -> tuple[str, str] | N
         to_group = [c for c in columns if c not in to_row and words_of(c)[0] in CONVERSATIONS]
         if table == source.table or len(columns) > MAX_COLUMNS or len(to_row) != 1 or not to_group:
             continue
-        here = f"{quote(source.table)}.{quote_if_needed(rowid)}"
-        what, there, key = map(quote_if_needed, (to_group[0], table, to_row[0]))
+        here = f"{quote(source.table)}.{quote(rowid)}"
+        what, there, key = map(quote, (to_group[0], table, to_row[0]))
         sql = f"(select {what} from {there} where {key} = {here})"
         if _is_fast(db, source, table, sql):
             return sql, to_group[0]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from .chat_lines import chat_lines
 from .column_names import named, words_of
 from .decode import NOTHING, as_text
-from .exclusions import MAX_BY_PROGRAMS, Exclusion, exclusion, is_told, listed, without_null
+from .exclusions import MAX_BY_PROGRAMS, Exclusion, exclusion, is_told, not_among, without_null
 from .json_values import object_or_none
 from .known_kinds import is_known
 from .source import QUERY, Source
@@ -87,7 +87,7 @@ def _system_messages(source: Source, of: str, but: Sequence[str]) -> Iterator[Ex
         if is_told(source, count, MAX_BY_PROGRAMS):
             is_what = f"{column} is {' or '.join(map(str, found))}"
             told = f"In {count:,} {of} {is_what}: nobody seems to have written these. To leave them out"
-            yield exclusion(source, told, f"{without_null(source, column)} not in ({listed(found)})")
+            yield exclusion(source, told, f"{without_null(source, column)} {not_among(found)}")
             return
 
 
@@ -143,7 +143,7 @@ def _sounds(source: Source, of: str) -> Iterator[Exclusion]:
     if is_told(source, count, MAX_BY_PROGRAMS) and len(sounds) <= MAX_SOUNDS:
         only = f"{column} is only {' or '.join(sorted(sounds))}"
         told = f"In {count:,} {of} {only}, which a program puts there. To leave these out"
-        yield exclusion(source, told, f"trim({quote(column)}) not in ({listed(sorted(sounds))})")
+        yield exclusion(source, told, f"trim({quote(column)}) {not_among(sorted(sounds))}")
 
 
 def _merges(source: Source, of: str) -> Iterator[Exclusion]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from .column_names import words_of
-from .exclusions import listed
+from .exclusions import among
 from .sample import Value
 from .source import Source
 from .sqlite import quote
@@ -52,7 +52,7 @@ def _all_found(source: Source) -> Iterator[Own]:
             yield Own(column, name, f"{column} says which of these rows are one's own.")
         elif words[-1] in _WAYS and column not in source.text_columns and (sent := _sent(values)):
             told = f"Rows in which {column} is {' or '.join(sent)} seem to be one's own."
-            yield Own(column, f"{name} in ({listed(sent)})", told)
+            yield Own(column, f"{name} {among(sent)}", told)
     kind, others = _OF_SIGNAL
     if kind in names and others <= {*names} and _are_of_signal([row[names[kind]] for row in source.sample]):
         told = f"In {names[kind]}, Signal has which of these rows are one's own."

@@ -11,7 +11,7 @@ from typing import Any
 from .column_names import TAKEN, words_of
 from .sample import BLOCKS
 from .source import Source
-from .sqlite import quote_if_needed
+from .sqlite import quote
 
 # Words of tables and of columns of text whose rows somebody took from longer texts, or says about something:
 # they are read in no order, and none answers another.
@@ -92,7 +92,7 @@ def _with_numbers(values: list[Any]) -> list[Any]:
 def in_order(source: Source, column: str) -> str:
     """SQL that sorts rows by a column: numbers that are text as numbers, or 10 would come before 9."""
     are_numbers = isinstance(source.sample[0][column], str) and isinstance(values_of(source, column)[0], int)
-    return f"cast({quote_if_needed(column)} as integer)" if are_numbers else column
+    return f"cast({quote(column)} as integer)" if are_numbers else column
 
 
 def repeats(values: Sequence[Any]) -> bool:

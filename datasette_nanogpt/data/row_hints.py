@@ -11,7 +11,7 @@ from ..formatting import shell_command
 from .column_names import words_of
 from .conversation_hints import conversations, groups
 from .decode import NOTHING, decode_bytes
-from .exclusions import Exclusion, exclusion, listed
+from .exclusions import Exclusion, among, exclusion, not_among
 from .known_kinds import known_kinds
 from .languages import several_languages
 from .lines_of_texts import are_lines
@@ -203,7 +203,7 @@ def _labels_by_kind(source: Source, of: str) -> Exclusion | None:
         if texts and others >= MIN_SHAPED * len(source.sample) and exceptions <= MAX_PROSE * others:
             what = " or ".join(map(str, sorted(texts, key=str)))
             told = f"{others:,} {of} have labels in {column}; text is in those in which {key} is {what}."
-            condition = f"{quote(key)} in ({listed(sorted(texts, key=str))})"
+            condition = f"{quote(key)} {among(sorted(texts, key=str))}"
             return exclusion(source, f"{told} To read these alone", condition)
     return None
 
@@ -220,4 +220,4 @@ def _is_filled(column: str, empty: Sequence[Value]) -> str:
     signs = {text for text in texts if text.strip()}
     blanks = set("".join(texts)) & set("\t\n\r")
     trimmed = f"trim({quote(column)}{', char(9, 10, 13, 32)' if blanks else ''})"
-    return f"{trimmed} not in ({listed(['', *sorted(signs)])})"
+    return f"{trimmed} {not_among(['', *sorted(signs)])}"

@@ -196,11 +196,19 @@ def time_limit(seconds: float) -> Iterator[None]:
         _DEADLINE.reset(token)
 
 
+# The option with which sqlite-utils reads a file.
+_INSERTED = {".csv": "--csv", ".tsv": "--tsv", ".json": "--json", ".jsonl": "--nl", ".ndjson": "--nl"}
+
+
 def _describe_error(path: Path, error: str) -> str:
     if "not a database" in error:
+        if option := _INSERTED.get(path.suffix.lower()):
+            file = path.name if path.parent == Path.cwd() else str(path)
+            words = ["sqlite-utils", "insert", f"{path.stem}.db", path.stem, file, option]
+            return f"{path} is not a SQLite database. To make one of it: {shlex.join(words)}"
         return (
-            f"{path} is not a SQLite database, or it is encrypted. "
-            f"To make one: sqlite-utils insert new.db TABLE {path.name} (with --csv, --json or --text)."
+            f"{path} is not a SQLite database, or it is encrypted. To make one: sqlite-utils insert new.db "
+            f"TABLE {shlex.quote(path.name)} (with --csv, --json or --text)."
         )
     if "locked" in error or "busy" in error:
         return f"{path} is locked by another program: try again when that program is done, or close it."
@@ -258,26 +266,24 @@ def explain_sql(field: str, sql: str | None, advice: str = "") -> Iterator[None]
 # ---- Names
 
 
-def quote(name: str) -> str:
-    """A table's or column's name as it stands in SQL."""
-    from sqlite_utils.db import quote_identifier
-
-    return quote_identifier(name)
-
-
-# Words of SQL that cannot be the name of a column without quotes.
+# Words of SQL that a name cannot be without quotes: those that SQLite cannot read as the name of a column or
+# table, and those that it reads as a value.
 _RESERVED_WORDS = """
-add all alter and as autoincrement between case check collate commit constraint create default deferrable
-delete distinct drop else escape except exists foreign from group having in index insert intersect into
-is isnull join limit not notnull null on or order primary references returning select set table then to
-transaction union unique update using values when where with
+add all alter and as autoincrement between case cast check collate commit constraint create current_date
+current_time current_timestamp default deferrable delete distinct drop else escape except exists false foreign
+from group having in index insert intersect into is isnull join limit not nothing notnull null on or order
+primary raise references returning select set table then to transaction true union unique update using values
+when where with
 """
 _RESERVED = frozenset(_RESERVED_WORDS.split())
 
 
-def quote_if_needed(name: str) -> str:
-    """A name as somebody types it: in quotes only where SQL could not read it."""
-    return name if name.isidentifier() and name.lower() not in _RESERVED else quote(name)
+def quote(name: str) -> str:
+    """A table's or column's name as it stands in SQL, in quotes only where SQL could not read it otherwise:
+    people are shown many conditions, and quotes within a shell's quotes are hard to read."""
+    from sqlite_utils.db import quote_identifier
+
+    return name if name.isidentifier() and name.lower() not in _RESERVED else quote_identifier(name)
 
 
 def quote_column(name: str) -> str:

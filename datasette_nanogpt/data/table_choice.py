@@ -196,7 +196,8 @@ def _which(look: _Look, typed: Sequence[str]) -> str:
         lines.append(f"Without text: {list_names(rest)}.")
     if not look.is_whole:
         seen = {each.name for each in look.found} | {*look.without, *look.unread}
-        lines.append(f"Not looked at: {list_names([name for name in look.names if name not in seen])}.")
+        rest = [name for name in look.names if name not in seen]
+        lines.append(f"Not looked at, as it takes too long to look at all tables: {list_names(rest)}.")
     lines += [packed] if packed else []
     best = look.found[0]
     own = " of its own" if best.size < max(each.size for each in look.found) else ""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from .column_names import named
-from .exclusions import Exclusion, exclusion, is_told, listed
+from .exclusions import Exclusion, among, exclusion, is_told, not_among
 from .links import Link, link_of
 from .sample import SAMPLE_ROWS
 from .source import QUERY, Source
@@ -62,7 +62,7 @@ def _unread(
         others = ["" if value is None else value for value in values if value not in unread]
         given = [value for value in unread if value is not None]
         if is_since:
-            yield f"{name} is set", f"ifnull({quote(name)}, '') not in ({listed(others or [''])})", rows
+            yield f"{name} is set", f"ifnull({quote(name)}, '') {not_among(others or [''])}", rows
         elif given:
             told = " or ".join(map(str, sorted(given, key=str)))
-            yield f"{name} is {told}", f"{quote(name)} in ({listed(sorted(given, key=str))})", rows
+            yield f"{name} is {told}", f"{quote(name)} {among(sorted(given, key=str))}", rows

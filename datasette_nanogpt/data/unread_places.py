@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from .column_names import words_of
-from .exclusions import Exclusion, exclusion, is_told, listed, without_null
+from .exclusions import Exclusion, exclusion, is_told, listed, not_among, without_null
 from .front_matter import split_front_matter
 from .markup import WIKI
 from .sample import Value
@@ -79,7 +79,7 @@ def _in_folders(source: Source, of: str) -> Iterator[Exclusion]:
         found = {label for value in unread for label in _labels(value) if _is_unread(label)}
         name = without_null(source, column)
         if found == {*unread}:
-            what, condition = "is", f"{name} not in ({listed(sorted(found))})"
+            what, condition = "is", f"{name} {not_among(sorted(found))}"
         else:  # rows have several labels, and those outside the sample may have others beside these
             what = "has"
             condition = " and ".join(f"instr({name}, {listed([label])}) = 0" for label in sorted(found))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from itertools import islice
 
-from .exclusions import Exclusion, exclusion, is_told, listed
+from .exclusions import Exclusion, exclusion, is_told, not_among
 from .json_values import object_or_none
 from .sample import Value
 from .source import Source
@@ -39,7 +39,7 @@ def _of_column(source: Source, column: str, of: str) -> Iterator[Exclusion]:
         name, path = quote(column), f"$.{key}" if key.isidentifier() and key.isascii() else f'$."{key}"'
         state = f"json_extract(case when json_valid({name}) then {name} end, '{path}')"
         told = f"In {count:,} {of} {key} in {column} is {' or '.join(shown)}. To leave these out"
-        yield exclusion(source, told, f"ifnull({state}, '') not in ({listed(sorted(unread, key=str))})")
+        yield exclusion(source, told, f"ifnull({state}, '') {not_among(sorted(unread, key=str))}")
 
 
 def _in_sql(value: str | int | float) -> Value:

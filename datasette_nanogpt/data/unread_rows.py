@@ -9,7 +9,7 @@ from itertools import islice, pairwise
 
 from .column_names import NAMED_THINGS, words_of
 from .decode import as_text
-from .exclusions import MIN_FRACTION, Exclusion, exclusion, is_told, listed, without_null
+from .exclusions import MIN_FRACTION, Exclusion, among, exclusion, is_told, not_among, without_null
 from .sample import Value
 from .shapes import shape_of
 from .source import QUERY, Source
@@ -128,16 +128,16 @@ def _told(source: Source, column: str, unread: list[Value], is_since: bool, of: 
     name = without_null(source, column)
     if is_since:
         others = [value for value in values if value not in unread]
-        never = listed(["" if value is None else value for value in others])
-        what, condition = "set", f"{quote(column)} is null" if others == [None] else f"{name} in ({never})"
+        never = among(["" if value is None else value for value in others])
+        what, condition = "set", f"{quote(column)} is null" if others == [None] else f"{name} {never}"
     else:
         unread = sorted(unread, key=str)
         texts = list(dict.fromkeys("" if value is None else value for value in unread))
         what = "not set" if "" in texts else " or ".join(map(str, texts))
-        condition = f"{name} not in ({listed(texts)})"
+        condition = f"{name} {not_among(texts)}"
         if not _AUDIENCES.isdisjoint(words_of(column)):  # rows that were not looked at may have other values
             public = ["" if value is None else value for value in values if value not in unread]
-            condition = f"{name} in ({listed(sorted(public, key=str))})"
+            condition = f"{name} {among(sorted(public, key=str))}"
     of = "row" if count == 1 and of == "rows" else of
     told = f"In {count:,} {of} {column} is {what}. To leave these out"
     return exclusion(source, told, condition)
