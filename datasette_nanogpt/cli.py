@@ -78,7 +78,7 @@ load_extension_option = click.option(
 @click.command("nanogpt-train")
 @click.argument("database")
 @click.argument("table", nargs=-1)
-@click.option("--title", help="Column with the titles  [default: found by its name]")
+@click.option("--title", help="Column with the titles, '' for none  [default: found by its name]")
 @click.option(
     "--body", multiple=True, help="Column with text; can be used several times  [default: found by its name]"
 )

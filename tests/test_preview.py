@@ -60,6 +60,14 @@ def test_documents_and_reasons(make):
     assert "To read other columns, change the --template; " in text and "--body" not in text
 
 
+def test_versions_of_a_text_are_shown_once(make):
+    """As WordPress has them: each post, then its revisions."""
+    posts = [" ".join(prose(i * 9 + j) for j in range(9)) for i in range(20)]
+    path = make(title=[title(i // 2) for i in range(40)], body=[posts[i // 2] + "!" * i for i in range(40)])
+    shown = [document.partition("\n")[0] for document in look(path, 3).documents]
+    assert shown == [title(0), title(1), title(2)]
+
+
 def test_of_a_long_document_only_the_beginning_is_handed_out(make):
     """With `--json` all of a row of 50 MB was printed."""
     text = " ".join(prose(i) for i in range(2000))

@@ -29,6 +29,8 @@ from .source import Source
 from .unread_parents import unread_parents
 
 SHOWN = 20_000  # characters of a document: some have as many megabytes
+ALIKE = 400  # characters at the beginning, about as many as a terminal shows
+SKIPPED = 20  # documents for each one shown, that may be skipped because they begin like it
 
 
 def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = None) -> Preview:
@@ -80,9 +82,19 @@ def preview_source(
         read_as={column: kind.names for column, kind in source.kinds.items() if kind.names},
         left_out=dict(source.left_out),
         template=source.template is not None,
-        documents=[text[:SHOWN] for text in islice(source.documents(), documents)],
+        documents=_beginnings(source, documents),
         remarks=[*map(str, remarks), *all_at_once(source, remarks, command)],
     )
+
+
+def _beginnings(source: Source, count: int) -> list[str]:
+    """Of the first documents, leaving out those that begin like one before, as versions of a text do."""
+    beginnings: dict[str, str] = {}
+    for text in islice(source.documents(), count * SKIPPED):
+        beginnings.setdefault(text[:ALIKE], text[:SHOWN])
+        if len(beginnings) == count:
+            break
+    return [*beginnings.values()]
 
 
 def _describe_text(source: Source) -> str:
