@@ -292,7 +292,7 @@ def test_the_verses_of_a_chapter_of_a_book(tmp_path, names):
     rows = [(b * 10**6 + c * 1000 + v, b, c, v, words(i, 9)) for i, (b, c, v) in enumerate(verses)]
     columns = f"id integer primary key, {names}"
     first, second, third, _ = (name.split()[0] for name in names.split(", "))
-    group = f'--group-by "\\"{first}\\" || \' \' || \\"{second}\\""'
+    group = f"--group-by \"{first} || ' ' || {second}\""
     assert told(tmp_path, columns, rows) == [f"{group} --order-by {third}"]
 
 
@@ -357,8 +357,8 @@ def test_the_chapters_of_the_books_of_two_translations(tmp_path):
     places = [(t, b, c, v) for t in (1, 2) for b in (1, 2) for c in (1, 2, 3) for v in range(1, 15)]
     rows = [(i, *place, words(i, 9)) for i, place in enumerate(places)]
     columns = "id integer primary key, translation_id int, book_id int, chapter int, verse int, text"
-    quoted = "\\\" || ' ' || \\\"".join(["translation_id", "book_id", "chapter"])
-    assert told(tmp_path, columns, rows)[0] == f'--group-by "\\"{quoted}\\"" --order-by verse'
+    group = "translation_id || ' ' || book_id || ' ' || chapter"
+    assert told(tmp_path, columns, rows)[0] == f'--group-by "{group}" --order-by verse'
 
 
 def test_long_speeches_of_a_debate(tmp_path):
@@ -423,8 +423,8 @@ def test_messages_with_a_subject(tmp_path, subjects):
 def test_the_same_subject_in_several_streams(tmp_path):
     rows = [(i, WORDS[i % 4], i // 4 % 3, words(i, 9), i % 9, 1600000000 + i * 300) for i in range(210)]
     columns = "id integer primary key, subject, recipient_id int, content text, sender_id int, date_sent int"
-    group = '"\\"recipient_id\\" || \' \' || \\"subject\\""'
-    assert told(tmp_path, columns, rows)[0] == f"--group-by {group} --order-by date_sent"
+    group = "recipient_id || ' ' || subject"
+    assert told(tmp_path, columns, rows)[0] == f'--group-by "{group}" --order-by date_sent'
 
 
 def test_mail_with_the_subjects_of_others_is_not_put_together(tmp_path):

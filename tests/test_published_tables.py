@@ -222,7 +222,7 @@ def test_blank_bytes_are_no_text(tmp_path):
         ),
         (  # the numbers of chapters begin again in each book
             {"book": lambda w: w.i // 20, "chapter": lambda w: w.i // 5 % 4, "text": Writer.sentence},
-            '--group-by "\\"book\\" || \' \' || \\"chapter\\""',
+            """--group-by "book || ' ' || chapter\"""",
         ),
         (
             {"series": lambda w: "AB"[w.i // 30], "episode": lambda w: w.i // 10 % 3, "n": lambda w: w.i % 10}

@@ -186,7 +186,7 @@ def test_where_there_was_no_time_to_look_at_all_none_is_taken(make, monkeypatch)
 def test_tables_that_were_not_looked_at_are_named_with_the_reason(make, monkeypatch):
     times = iter(range(0, 1000, 3))
     monkeypatch.setattr(table_choice.time, "monotonic", lambda: next(times))
-    with pytest.raises(InvalidOptions, match=r"Not looked at, as .* too long .*: tag\."):
+    with pytest.raises(InvalidOptions, match=r"Not looked at, as .* too long .*: tag, a\."):
         open_corpus(make(TAGS, "create table a (id)", entry=40))
 
 

@@ -312,7 +312,7 @@ def test_titles_of_drupal_7(tmp_path, kind):
     told = " ".join(preview(open_corpus(path, ["field_data_body"])).tables[0].remarks)
     joined = open_source(path, "query", Selection(sql=shlex.split(told)[-1]))
     assert (joined.title, joined.body, joined.row_count) == (label, ("body_value",), ROWS)
-    assert f'"{kind}"."{key}"' in told
+    assert f"{kind}.{key}" in told
 
 
 def test_pages_tell_nothing_of_other_tables(tmp_path):

@@ -77,8 +77,9 @@ def row_hints(source: Source) -> Iterator[str]:
 def _is_implied(told: Exclusion, sorts: Sequence[str]) -> bool:
     """Whether a condition among `sorts`, which was proposed before, leaves these rows out already, as it
     chooses rows by the same column."""
-    chosen = [each.condition.partition(" in (")[0] for each in sorts if isinstance(each, Exclusion)]
-    return any(told.condition.startswith((f"{column} not in", f"ifnull({column},")) for column in chosen)
+    chosen = [re.split(" = | in ", each.condition)[0] for each in sorts if isinstance(each, Exclusion)]
+    begins = [(f"{column} <>", f"{column} not in", f"ifnull({column},") for column in chosen]
+    return any(told.condition.startswith(each) for each in begins)
 
 
 def _texts_in_bytes(source: Source, of: str) -> Iterator[str]:

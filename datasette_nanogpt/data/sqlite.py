@@ -271,7 +271,7 @@ def explain_sql(field: str, sql: str | None, advice: str = "") -> Iterator[None]
 _RESERVED_WORDS = """
 add all alter and as autoincrement between case cast check collate commit constraint create current_date
 current_time current_timestamp default deferrable delete distinct drop else escape except exists false foreign
-from group having in index insert intersect into is isnull join limit not nothing notnull null on or order
+from group having if in index insert intersect into is isnull join limit not nothing notnull null on or order
 primary raise references returning select set table then to transaction true union unique update using values
 when where with
 """
