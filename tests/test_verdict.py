@@ -442,6 +442,13 @@ def test_a_run_ends_with_a_verdict_that_is_kept(options, home, monkeypatch):
     assert "the run before got" in again.verdict["score"]
 
 
+def test_a_run_that_had_minutes_left_was_limited_by_its_steps(options):
+    *_, last = train_table(replace(options, minutes=9.0))
+    assert last.verdict["limited by"].startswith("the steps: ") and "less than planned" not in str(
+        closing_lines(last)
+    )
+
+
 def test_the_error_is_of_all_documents_that_were_held_out(options, home, monkeypatch):
     """Their bits are those of the score, which even a short run has."""
     monkeypatch.setattr(final_figures, "TIME_FRACTION", 0.0)

@@ -20,6 +20,7 @@ from ..data.text_metrics import has_loop, is_prose, real_word_fraction
 from ..data.token_files import document_ends, read_documents, read_pieces
 from ..events import Busy
 from .busy_machine import Slower
+from .clock import Clock
 from .evaluate import batches_in_order, bits_per_byte, token_nats
 from .flops import work_per_token
 from .model_folder import ModelFolder
@@ -131,7 +132,7 @@ def measure_figures(
         why_no_samples="none were written, as the model is too big for that" if too_big else "",
         prose=held_out.prose,
         ends_only=bool(folder.meta["corpus"].get("cut")),
-        by_steps=limits.minutes is None,
+        by_steps=limits.minutes is None or facts.steps >= (limits.steps or math.inf),
         saved_before=saved_before,
         untold_columns=not folder.meta["source"].get("template") and len(folder.meta["source"]["body"]) > 1,
         slower=str(facts.slower or ""),
@@ -139,6 +140,13 @@ def measure_figures(
     )
     command, reason = next_step(limit_of(known), folder.meta, limits)
     return replace(known, next_command=command, next_reason=reason)
+
+
+def seconds_left(folder: ModelFolder, max_iters: int | None, clock: Clock) -> float:
+    """How much of its minutes a run has not used; none where it made all steps that were asked for."""
+    steps = max_iters or folder.meta["options"].get("max_iters") or math.inf
+    minutes = folder.stages[-1].settings.minutes or 0.0
+    return max(0.0, 60 * minutes - clock.seconds) if clock.step < steps else 0.0
 
 
 def _flops(training: Training) -> float | None:

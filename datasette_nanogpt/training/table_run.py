@@ -34,7 +34,7 @@ from ..registry.runs import Run
 from .busy_machine import slower_than
 from .distributed import ProcessGroup
 from .evaluate import sample_writer
-from .final_figures import HeldOut, RunFacts, measure_figures, read_held_out
+from .final_figures import HeldOut, RunFacts, measure_figures, read_held_out, seconds_left
 from .join_models import best_alike, models_to_join, score_joined
 from .joined_size import may_join
 from .log_events import log_event, note
@@ -349,7 +349,7 @@ class TableRun:
             parameters=folder.config.parameters,
             step=clock.step,
             seconds=folder.meta["training"]["seconds"],
-            seconds_left=max(0.0, 60 * (folder.stages[-1].settings.minutes or 0.0) - clock.seconds),
+            seconds_left=seconds_left(folder, self.options.max_iters, clock),
             val_bpb=score["val_bpb"],
             val_loss=score["val_loss"],
             mfu=training.speed.mean_mfu,
