@@ -170,6 +170,18 @@ async def test_the_form_tells_what_is_not_read_and_what_is_skipped(datasette, da
     ]
 
 
+async def test_conditions_are_told_as_the_form_takes_them(datasette, database):
+    rows = [{"body": text, "status": "draft" if i % 5 else "publish"} for i, text in enumerate(TEXTS)]
+    sqlite_utils.Database(database)["post"].insert_all(rows)
+    answer = await datasette.client.post(path_of("post"), json={"estimate": 1}, actor=ROOT)
+    (told,) = [remark for remark in answer.json()["offer"]["remarks"] if "draft" in remark]
+    wanted = "To leave these out, enter under Advanced, as the condition on the rows: status <> 'draft'"
+    assert told.endswith(wanted) and "--where" not in told
+    fields = {"estimate": 1, "where": told.rpartition(": ")[2]}
+    answer = await datasette.client.post(path_of("post"), json=fields, actor=ROOT)
+    assert answer.json()["offer"]["rows"] == len(TEXTS) // 5
+
+
 async def test_a_column_without_text_is_told(datasette, database):
     sqlite_utils.Database(database)["odd"].insert_all({"body": text, "notes": ""} for text in TEXTS)
     told = {"body": "notes", "estimate": 1}

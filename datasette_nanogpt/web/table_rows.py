@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -154,7 +155,16 @@ def _conversations(source: Source) -> dict[str, list[str]]:
 def _remarks(source: Source, database: str) -> list[str]:
     """The columns that are not read and why, and what looks odd in the rows."""
     found = preview_source(source, TrainCommand(database), documents=0)
-    return [*([f"Not read: {not_read(found.left_out)}."] if found.left_out else []), *found.remarks]
+    remarks = map(_for_the_form, found.remarks)
+    return [*([f"Not read: {not_read(found.left_out)}."] if found.left_out else []), *remarks]
+
+
+def _for_the_form(remark: str) -> str:
+    """A remark that ends in a condition for a terminal, with the field of the form that takes it."""
+    told, option, condition = remark.rpartition(": --where ")
+    if not option or len(words := shlex.split(condition)) != 1:
+        return remark
+    return f"{told}, enter under Advanced, as the condition on the rows: {words[0]}"
 
 
 def _grouping(source: Source) -> dict[str, Any] | None:
