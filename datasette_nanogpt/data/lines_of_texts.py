@@ -11,7 +11,7 @@ from .parts_of_texts import is_level, values_of
 from .row_order import find_rising
 from .source import QUERY, Source
 from .speakers import have_speakers
-from .sqlite import quote, quote_if_needed
+from .sqlite import quote
 
 MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
 BLANK = 0.03, 0.7  # at least and at most this fraction of the rows have no text
@@ -31,7 +31,7 @@ def lines_of_texts(source: Source, command: TrainCommand) -> Iterator[str]:
     (column,), table = source.body, quote(source.table)
     numbers = [name for name in source.columns if name not in (label, column)]
     order = find_rising(source, [label], numbers) or source.keys[0]
-    lines = f"select * from {table} order by {quote(label)}, {quote_if_needed(order)}"
+    lines = f"select * from {table} order by {quote(label)}, {quote(order)}"
     text = f"group_concat(ifnull({quote(column)}, ''), char(10)) as {quote(column)}"
     sql = f"select {quote(label)}, {text} from ({lines}) group by {quote(label)}"
     yield (

@@ -128,7 +128,7 @@ def _bots_by_name(source: Source, of: str) -> Iterator[Exclusion]:
         if is_told(source, count, MAX_BY_PROGRAMS):
             shown = f"{', '.join(bots[:MAX_SOUNDS])}{' and others' if bots[MAX_SOUNDS:] else ''}"
             told = f"{count:,} {of} are by bots, as {column} says ({shown}). To leave these out"
-            yield exclusion(source, told, f"{without_null(source, column)} not in ({listed(bots)})")
+            yield exclusion(source, told, f"{without_null(source, column)} {not_among(bots)}")
             return
 
 
