@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from .bbcode import has_bbcode, read_bbcode
+from .chat_stamps import has_chat_stamps, without_chat_stamps
 from .encodings import (
     is_escaped,
     is_percent_encoded,
@@ -127,6 +128,7 @@ MARKUPS = (
     Markup("subtitles", is_subtitles, MIN_FRACTION, read_subtitles),
     Markup(CUES, has_signs, 1.0, read_cue),
     Markup("times of a recording", has_spoken_times, MIN_FRACTION, without_spoken_times),
+    Markup("times of a chat", has_chat_stamps, MIN_FRACTION, without_chat_stamps),
     Markup(ROFF, is_roff, MIN_FRACTION, read_roff),
     Markup(TIDDLYWIKI, is_tiddlywiki, MIN_FRACTION_OF_WIKI, read_tiddlywiki),
     Markup(TRAC, is_trac, MIN_FRACTION_OF_LINKS, read_trac),

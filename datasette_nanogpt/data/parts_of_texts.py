@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from .chat_stamps import LOG_LEVELS
 from .column_names import TAKEN, words_of
 from .sample import BLOCKS
 from .source import Source
@@ -22,12 +23,6 @@ MAX_DISTINCT = 0.7  # different values per row, at most, of a column that says w
 # Rows are all of a text if this fraction of the steps from one number to the next are the same (lines may be
 # missing), or if they last for this fraction of the time from the first one to the last (there are pauses).
 MIN_DENSE, MIN_COVERED = 0.6, 0.5
-_LOG_LEVELS = frozenset(
-    [
-        *("debug", "info", "information", "notice", "warn", "warning", "error", "err", "fatal", "critical"),
-        *("trace", "verbose", "severe", "fine", "emergency", "alert"),
-    ]
-)
 _NUMBER = re.compile(r"0|[1-9]\d{0,7}")  # in a column of text; longer ones are times and keys
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2}(?:[.,]\d{1,6})?)")
 ENDS = frozenset(["end", "stop", "to", "until", "finish", "duration", "dur", "length"])
@@ -43,7 +38,7 @@ def are_logs(source: Source) -> bool:
     """Whether a column says how grave each row is, as programs log: rows of one thread answer no other."""
     return any(
         len(found := {str(value).strip().lower() for value in values_of(source, column)}) > 1
-        and found <= _LOG_LEVELS
+        and found <= LOG_LEVELS
         for column in source.columns
     )
 
