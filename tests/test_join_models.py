@@ -12,7 +12,7 @@ from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.metrics import model_names, scores_of, speed_of_last_model
 from datasette_nanogpt.training import join_models, joined_size, population
 from datasette_nanogpt.training.disk import bytes_of_run
-from datasette_nanogpt.training.join_models import join, models_to_join, planned_parameters
+from datasette_nanogpt.training.join_models import best_alike, join, models_to_join, planned_parameters
 from datasette_nanogpt.training.joined_size import joined_config
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.recipe import resolve
@@ -75,6 +75,13 @@ def test_only_models_of_one_shape_are_joined_and_only_so_many(tmp_path, monkeypa
     assert len(models_to_join(tmp_path, last, (1, 2, 3, None))) == 2
     monkeypatch.setattr(join_models, "available_memory", lambda: 1000)
     assert models_to_join(tmp_path, last, (1, 2, 3, None)) == []
+
+
+def test_models_that_were_stopped_early_are_not_joined_and_the_best_come_first():
+    _, stages = resolve(TrainOptions("a.db", "t", minutes=1e4, device="cpu"), 200_000, 1024, "cpu")
+    alike = [stages[-1]] * 4
+    assert best_alike(alike, 3, {0: 2.02, 1: 2.0, 2: 2.1}) == [1, 0, None]
+    assert best_alike(alike[:2], 1, {}) == [None, 0]
 
 
 def test_a_plan_counts_the_joined_model_in_memory_and_on_the_disk():

@@ -237,13 +237,13 @@ def test_members_are_left_out_so_that_the_last_one_gets_its_epochs():
     members = population(config, 4, 2)
     costs = works(members, BLOG, 1024)
     rest = sum(costs[2:])
-    assert leave_out(members, 1, BLOG, 1024, rest) == set()
-    out = leave_out(members, 1, BLOG, 1024, rest - 3.5 * costs[5])
+    assert leave_out(members, 1, (BLOG, 1024), rest) == set()
+    out = leave_out(members, 1, (BLOG, 1024), rest - 3.5 * costs[5])
     assert out and 8 not in out and 0 not in out and 1 not in out
     kept = without(members, out)
     assert kept[-1].config == config and all(max(m.teachers, default=0) < i + 1 for i, m in enumerate(kept))
     # With nothing left at all the last one learns from those that are trained.
-    out = leave_out(members, 1, BLOG, 1024, 0.0)
+    out = leave_out(members, 1, (BLOG, 1024), 0.0)
     assert out == set(range(2, 8)) and without(members, out)[-1].teachers == (0, 1)
 
 
@@ -347,7 +347,7 @@ def test_a_servers_limit_does_not_keep_models_from_being_joined():
     limited, less = (
         plan(BLOG, 60, given={"max_parameters": n}, flops=5e11) for n in (50_000_000, 15_000_000)
     )
-    assert free.joined == 3 and limited == free
+    assert free.joined == 4 and limited == free
     assert less.joined == 2 and joined_config(less.config, 3).parameters > 15_000_000
 
 
@@ -356,9 +356,9 @@ def test_a_machine_that_is_slower_than_planned_trains_the_last_model_all_the_sam
     small, big = given.teachers[0].config, given.config
     members = chain([small, small, big, big])
     last = works(members, BLOG, 1024)[-1] / DELAY
-    outs = [leave_out(members, 0, BLOG, 1024, last * t) for t in (2.5, 1.7, 1, 0.1)]
+    outs = [leave_out(members, 0, (BLOG, 1024), last * t) for t in (2.5, 1.7, 1, 0.1)]
     assert outs == [set(), {1}, {1, 2}, {1, 2}]
-    assert leave_out(members, 2, BLOG, 1024, 1.0) == set()  # the last one anyway
+    assert leave_out(members, 2, (BLOG, 1024), 1.0) == set()  # the last one anyway
 
 
 def test_the_last_student_gets_the_time_that_is_left():
@@ -410,11 +410,32 @@ def test_models_that_will_be_joined_come_in_generations_that_learn_from_the_one_
     assert [m.teachers for m in chain([big] * 4, joined=True)] == [(), (), (), (0, 1, 2)]
     # Where time is short, no generation that others learn from is cut before the last one is.
     needed = works(members, BLOG, 1024)
-    assert leave_out(chain([small] + [big] * 8, joined=True), 3, BLOG, 1024, sum(needed[4:]) / DELAY) == {7}
+    assert leave_out(chain([small] + [big] * 8, joined=True), 3, (BLOG, 1024), sum(needed[4:]) / DELAY) == {7}
+    # Of those that are joined a generation is kept whole rather than one student of what is left of it.
+    several = chain([small, *[big] * 6], joined=True)
+    needed = works(several, BLOG, 1024)
+    left_out = [
+        leave_out(several, 0, (BLOG, 1024), sum(needed[1:n]) / DELAY, joined=True) for n in range(7, 1, -1)
+    ]
+    assert left_out == [set(), {5}, {4, 5}, {4, 5, 6}, {2, 4, 5, 6}, {1, 2, 4, 5, 6}]
     # What teachers predict is there for the second of a generation.
     least = STUDENT_EPOCHS * BLOG / 1024 * work_per_step(big, 1024)
     assert one_more(members[:5], (BLOG, 1024), 1.01 * least, joined=True)
     assert one_more(members[:4], (BLOG, 1024), 1.01 * least, joined=True) is None
+
+
+def test_two_of_the_last_size_share_the_time_in_which_one_would_read_more_often():
+    def shape(p):
+        models = [each.member for each in models_of(p)]
+        return "".join("s" if m.config.n_embd == 128 else "m" for m in models), [m.epochs for m in models]
+
+    plans = [shape(plan(200_000, 0.2 * 1.1**power)) for power in range(50)]
+    found = [name for name, _ in itertools.groupby(name for name, _ in plans)]
+    assert found[found.index("m") : found.index("smmm")] in (["m", "sm", "smm"], ["m", "sm", "ssm", "smm"])
+    pairs = [epochs[1:] for name, epochs in plans if name == "smm"]
+    assert all(first == second and STUDENT_EPOCHS <= first <= MAX_EPOCHS for first, second in pairs[:-1])
+    assert plan(200_000, 10.0).joined == 2 and not plan(200_000, 2.0).joined
+    assert "mm" not in shape(plan(200_000, 10.0, given={"size": "m"}))[0][-3:]  # of which none is joined
 
 
 def test_a_short_text_gets_a_short_warmup():
@@ -569,5 +590,5 @@ def test_several_models_are_told_in_one_sentence():
     assert "then one that learns from the average of those before as well, for 12 epochs" in p.why
     hour = plan(650_000, 60, 4096, flops=400e9)
     assert "M parameters is trained first, from the text alone, then 3 of " in hour.why
-    assert "then 3 that learn from the average of those before as well; the best 3 are joined" in hour.why
+    assert "then 3 that learn from the average of those before as well; the best 4 are joined" in hour.why
     assert "M and " in plan(BLOG, 2**6, given={"size": "m"}).why

@@ -10,7 +10,7 @@ from pathlib import Path
 from llm_nanogpt.errors import NanogptError
 
 from ..formatting import memory_size
-from .population import MEMBERS_OF_JOINED
+from .joined_size import MOST_JOINED
 from .recipe import Stage
 from .teacher_probs import file_bytes
 
@@ -29,7 +29,7 @@ def bytes_of_run(stages: Sequence[Stage], train_tokens: int, joined: int = 0) ->
     # At most two generations are kept as teachers: those of the one in training, and that one itself, which
     # will teach the next or be joined.
     most = max(len(each.settings.teachers) for each in stages)
-    teachers = (most + max(most, min(len(stages), MEMBERS_OF_JOINED) if joined else 0)) * biggest * WEIGHT
+    teachers = (most + max(most, min(len(stages), MOST_JOINED) if joined else 0)) * biggest * WEIGHT
     predicted = 2 * file_bytes(train_tokens, config.vocab_size) if most else 0
     return (COPIES * biggest + joined) * WEIGHT + teachers + predicted
 

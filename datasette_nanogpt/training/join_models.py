@@ -41,6 +41,9 @@ from .trainer import Training
 JOINING_BYTES = 24
 # A joined model is several times as big, so its score must be at most that of the best single one times this.
 WORTH_JOINING = 0.99
+# A model whose score is more than this times the best one's, as it was stopped or read too little, is left
+# out: one that was 3% worse made two others 0.4% worse (LOG.md, "Pairs, and groups of small models").
+FAR_WORSE = 1.03
 
 
 @torch.no_grad()
@@ -94,9 +97,11 @@ def planned_parameters(stages: Sequence[Stage], given: Mapping[str, Any]) -> int
 
 def best_alike(stages: Sequence[Stage], last: int, scores: Mapping[int, float]) -> list[int | None]:
     """The stages whose models have the shape of the one of stage `last`, which is None among them: the best
-    first, by their `scores`, and then the latest of those that have none."""
+    first, by their `scores`, and then the latest of those that have none. Without those far worse than it."""
     config = stages[last].config
     found = [number for number, stage in enumerate(stages) if stage.config == config]
+    best = min((scores[number] for number in found if number in scores), default=math.inf)
+    found = [number for number in found if scores.get(number, best) <= FAR_WORSE * best]
     found.sort(key=lambda number: (scores.get(number, math.inf), -number))
     return [None if number == last else number for number in found]
 

@@ -22,10 +22,10 @@ from llm_nanogpt.tokenizer import Tokenizer
 from ..data.prepare import link
 from ..events import BestWeights, Evaluation, TrainState
 from ..formatting import utc_now
-from .joined_size import may_join
+from .joined_size import MOST_JOINED, may_join
 from .model_card import model_card
 from .open_files import OpenFiles
-from .population import MEMBERS_OF_JOINED, alike
+from .population import alike
 from .recipe import Stage
 from .train_state import drop_teachers, write_state, write_teacher
 
@@ -110,7 +110,7 @@ class ModelFolder:
         teachers = {each.settings.teachers for each in self.stages[at:] if each.settings.teachers}
         needed = {at, *(stage for each in teachers for stage in each)}
         if may_join(self.meta["options"]):
-            needed.update(alike([stage.config for stage in self.stages], at)[-MEMBERS_OF_JOINED:])
+            needed.update(alike([stage.config for stage in self.stages], at)[1 - MOST_JOINED :])
         for file in drop_teachers(self.path, teachers, needed):
             self._files.drop(file.relative_to(self.path))
 

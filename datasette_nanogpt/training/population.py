@@ -30,7 +30,6 @@ from typing import Protocol
 from llm_nanogpt.config import GPTConfig
 
 from .flops import work_of_teaching, work_per_step
-from .joined_size import MOST_JOINED
 from .memory import Workload
 
 # How much the logarithm of the weights decays in an epoch at the full learning rate ("Readings and decay,
@@ -52,7 +51,7 @@ STUDENT_EPOCHS = 2.5
 TEACHER_WEIGHTS = (0.9, 0.4)
 MAX_CHAIN = 10  # models; with size s each of the first four improved on those before ("A population")
 MAX_MODELS = 40  # in a run; so far each improved on those before
-MEMBERS_OF_JOINED = MOST_JOINED  # of a generation in a chain whose models will be joined
+MEMBERS_OF_JOINED = 3  # of a generation in a chain whose models will be joined
 # How many members a generation has, and how many generations come before the last student.
 FEWEST_MEMBERS, MOST_MEMBERS, FEWEST_GENERATIONS, MOST_GENERATIONS = 3, 4, 3, 3
 # Wide models make a population from one generation on: in a minute of an H200, four l and their student had
@@ -278,32 +277,50 @@ def choose_chain(
     # A second of the last size must have the epochs of a model alone, later ones those of a last student.
     while more := members and cut([*configs, config], MAX_EPOCHS if len(configs) == 2 else LAST_EPOCHS[0]):
         members, configs = more, [*configs, config]
-    if len(configs) == 2 and members and (more := cut([small, *configs], MAX_EPOCHS)):
-        members = more
-    return members
+    if len(configs) > 2 or not members:
+        return members
+    if joined and small != config:  # two share the time of one ("Pairs, and groups of small models")
+        *before, first, second = chain([*configs, config], joined)
+        alone = [replace(first, epochs=0.0), replace(second, epochs=0.0)]
+        each = (work - sum(works([*before, *alone], *text, launch))) / epoch / len(alone)
+        if each >= STUDENT_EPOCHS:
+            return [*before, replace(first, epochs=each), replace(second, epochs=each)]
+    return cut([small, *configs], MAX_EPOCHS) or members
 
 
 def leave_out(
-    members: Sequence[Member], at: int, tokens: int, step_tokens: int, work: float, launch: float = 0.0
+    members: Sequence[Member],
+    at: int,
+    text: tuple[int, int],
+    work: float,
+    launch: float = 0.0,
+    joined: bool = False,
 ) -> set[int]:
     """The places of the models to leave out once the model at `at` is trained and there is time for `work`
-    more, so that the last one gets its epochs."""
+    more, so that the last one gets its epochs; or not even that one, where the last models are `joined`: its
+    teachers are worth more. `text` has the tokens of the text and of a step."""
     out: set[int] = set()
 
     def works_left() -> list[float]:
         kept = [replace(m, epochs=0.0, teachers=()) if i in out else m for i, m in enumerate(members)]
-        return works(kept, tokens, step_tokens, launch)[at + 1 :]
+        return works(kept, *text, launch)[at + 1 :]
 
     while sum(works_left()) > DELAY * work:
-        rest = [i for i in range(at + 1, len(members) - 1) if i not in out]
+        *rest, end = [i for i in range(at + 1, len(members)) if i not in out]
         if not rest:
             break
         # Small ones first, as they are worth the least; then others of the last one's generation, as nobody
         # learns from them; then the last one of the largest generation.
-        sizes, last = Counter(members[i].generation for i in rest), members[-1].generation
-        largest = last if last in sizes else max(sizes, key=lambda number: (sizes[number], number))
-        smaller = [i for i in rest if members[i].config != members[-1].config]
-        out.add(smaller[0] if smaller else [i for i in rest if members[i].generation == largest][-1])
+        smaller = [i for i in rest if members[i].config != members[end].config]
+        others = [i for i in rest if members[i].generation == members[end].generation]
+        if smaller or others:
+            out.add(smaller[0] if smaller else others[-1])
+        elif joined:
+            out.add(end)
+        else:
+            sizes = Counter(members[i].generation for i in rest)
+            largest = max(sizes, key=lambda number: (sizes[number], number))
+            out.add([i for i in rest if members[i].generation == largest][-1])
     return out
 
 

@@ -37,8 +37,9 @@ def next_stages(
         return list(stages), ""
     work, launch = _work_left(stages[-1], training, seconds)
     members = as_members(stages, train_tokens)
+    joined = will_join and not settings.device.startswith("cuda")  # as in the plan
     if position.stage == len(stages):
-        more = one_more(members, text, work, launch, will_join and not settings.device.startswith("cuda"))
+        more = one_more(members, text, work, launch, joined)
         better = was_joined or _another_may_help(training, members, more)
         if not more or not better:
             return list(stages), why_no_more(len(members), better)
@@ -46,7 +47,7 @@ def next_stages(
         added = _in_place(added, more, position.stage, position.step + steps_of(more, *text))
         return [*stages, added], "There is time for one more model."
     at, step = position.stage - 1, position.step
-    out = leave_out(members, at, *text, work, launch)
+    out = leave_out(members, at, text, work, launch, joined)
     kept = [stage for i, stage in enumerate(stages) if i not in out]
     for i, member in enumerate(lengthen_last(without(members, out), at, *text, work, launch)):
         if i > at:
@@ -55,6 +56,8 @@ def next_stages(
             if member.weights != s.teacher_weights:  # other teachers than planned
                 s = student_settings(s, member, *text)
             kept[i] = _in_place(Stage(config, s), member, i, step)
+    # Whichever is the last one now has all the time that is left.
+    kept[-1] = Stage(kept[-1].config, replace(kept[-1].settings, minutes=settings.minutes))
     which = "model is" if len(out) == 1 else "models are"
     return kept, f"Steps take longer than planned, so {len(out)} {which} left out." if out else ""
 
