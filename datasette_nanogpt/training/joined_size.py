@@ -14,8 +14,8 @@ from .sizes import size_is_given
 # Each model makes the matrices wider, and brings less than the one before: the fourth 0.2 to 0.7% ("Pairs,
 # and groups of small models" in LOG.md).
 MOST_JOINED = 4
-# The largest joined model: one of 28M parameters still writes a token in 5 ms on two cores (LOG.md, "Beside a
-# server").
+# The largest joined model: one of 47M parameters writes a token in 6 ms on two cores, a single one of 4.5M in
+# 0.9 (LOG.md, "Pairs, and groups of small models").
 MOST_PARAMETERS = 50_000_000
 
 
