@@ -253,9 +253,9 @@ def _lines_of_comparison(comparison: Comparison, names: tuple[str, str]) -> Iter
         if not sums.rows:
             yield f"There are no rows{which}. Those that a model was trained on are easier for it."
             continue
-        for name, won, bits in zip(names, sums.won, sums.bits_per_byte, strict=True):
+        for which_model, name, won, bits in zip("AB", names, sums.won, sums.bits_per_byte, strict=True):
             rows = counted(sums.rows, "row")
-            yield f"{bits:9.3f} bits per byte  {name} knows better: {won:,} of the {rows}{which}"
+            yield f"{which_model} is {name}: {bits:.3f} bits per byte, better in {won:,} of {rows}{which}"
 
 
 def _json_line(figures: dict[str, Any], pairs: list[tuple[str, float]] | None) -> str:

@@ -59,8 +59,8 @@ def test_the_command_lists_rows_and_sums(two, database):
     assert gaps == sorted(gaps)
     assert [row.split()[2] for row in rows] == ["A" if gap < 0 else "B" for gap in gaps]
     a, b = done.stderr.splitlines()
-    assert a.endswith(f" bits per byte  nanogpt-a knows better: {sum(gap < 0 for gap in gaps)} of the 6 rows")
-    assert "nanogpt-b" in b
+    assert a.startswith("A is nanogpt-a: ") and b.startswith("B is nanogpt-b: ")
+    assert a.endswith(f" bits per byte, better in {sum(gap < 0 for gap in gaps)} of 6 rows")
     lines = CliRunner().invoke(compare, [*args, "--jsonl", "--where", "id < 2"]).stdout.splitlines()
     first = json.loads(lines[0])
     assert len(lines) == 2 and first["id"] == 0 and set(first["bits_per_byte"]) == {"nanogpt-a", "nanogpt-b"}
