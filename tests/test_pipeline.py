@@ -516,13 +516,14 @@ def test_each_mistake_is_one_line_and_leaves_nothing(options, home, changes, mes
         ({"block_size": 10_000}, "or a context of at most "),
     ],
 )
-def test_a_dry_run_refuses_too_little_text_in_the_words_of_the_run(options, changes, advice):
+def test_a_dry_run_refuses_too_little_text_in_the_words_of_the_run(options, changes, advice, home):
     told = []
     for begin in (preview_table, train_table):
         with pytest.raises(InvalidOptions, match="too little to train on") as ex:
             list(begin(replace(options, **changes)))
         told.append(str(ex.value))
     assert told[0] == told[1] and advice in told[0]
+    assert not list(home.glob(".*.new"))  # its tokens are gone
     if "at most" in advice:  # which is true
         longest = int(told[0].rpartition(" ")[2])
         check_enough_text({"block_size": longest}, (counts := next_counts(options)))

@@ -42,8 +42,8 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
     device, device_reason = choose_device(options.device, 1)
     place = home / f"+dry-run-{os.getpid()}"  # as no model is called; `hold` deletes what is beside it
     with hold(place):
-        staging = hidden(place, "new")
-        staging.mkdir()
-        text = yield from prepare_text(options, corpus, staging, home)
+        staging = hidden(place, "new")  # of the parts of a model, or `hold` would take it for somebody's own
+        (staging / "training").mkdir(parents=True)
+        text = yield from prepare_text(options, corpus, staging / "training", home)
         folder = plan_models(options, corpus, text, staging, final, device)
     yield describe_plan(folder, device_reason, look_at(final, folder.meta))
