@@ -109,6 +109,7 @@ def test_a_run_keeps_the_joined_model_if_it_is_worth_its_size_and_a_resume_knows
     options, home, monkeypatch, worth
 ):
     monkeypatch.setattr(join_models, "WORTH_JOINING", worth)  # of models this young anything may be better
+    monkeypatch.setattr(join_models, "FAR_WORSE", 10.0)
     events = list(train_table(options))
     scores = [e for e in events if isinstance(e, Evaluation)]
     checkpoint, done = read_checkpoint(home / "nanogpt-blog"), events[-1]

@@ -346,7 +346,7 @@ GROUPS = """
 import runpy
 from datasette_nanogpt.training import join_models, measure, population
 population.MAX_MODELS, population.MOST_REPEATS, population.MAX_EPOCHS = 3, 1, 1.0
-join_models.WORTH_JOINING = 10
+join_models.WORTH_JOINING = join_models.FAR_WORSE = 10  # models this young may differ by any amount
 measure.training_flops = lambda *_: 1e15
 runpy.run_module("datasette_nanogpt", run_name="__main__")
 """
