@@ -26,6 +26,7 @@ from datasette_nanogpt.training.population import (
     MAX_MODELS,
     MOST_GENERATIONS,
     MOST_MEMBERS,
+    PAIR_EPOCHS,
     STUDENT_EPOCHS,
     Member,
     at_once,
@@ -36,6 +37,7 @@ from datasette_nanogpt.training.population import (
     lengthen_last,
     one_more,
     population,
+    shared_by_pair,
     steps_of,
     without,
     works,
@@ -433,9 +435,23 @@ def test_two_of_the_last_size_share_the_time_in_which_one_would_read_more_often(
     found = [name for name, _ in itertools.groupby(name for name, _ in plans)]
     assert found[found.index("m") : found.index("smmm")] in (["m", "sm", "smm"], ["m", "sm", "ssm", "smm"])
     pairs = [epochs[1:] for name, epochs in plans if name == "smm"]
-    assert all(first == second and STUDENT_EPOCHS <= first <= MAX_EPOCHS for first, second in pairs[:-1])
-    assert plan(200_000, 10.0).joined == 2 and not plan(200_000, 2.0).joined
+    assert all(first == second and PAIR_EPOCHS <= first <= MAX_EPOCHS for first, second in pairs[:-1])
+    assert plan(200_000, 14.0).joined == 2 and not plan(200_000, 2.0).joined
     assert "mm" not in shape(plan(200_000, 10.0, given={"size": "m"}))[0][-3:]  # of which none is joined
+
+
+def test_a_pair_shares_what_time_there_is_once_its_teacher_is_trained():
+    given, text = plan(BLOG, flops=5e11), (BLOG, 1024)
+    small, big = given.teachers[0].config, given.config
+    members = chain([small, big, big], joined=True)
+    epoch = BLOG / 1024 * work_per_step(big, 1024)
+    teaching = sum(works(members, *text)[1:]) - 2 * MAX_EPOCHS * epoch
+    for epochs, each in ((6.4, 3.2), (20.0, MAX_EPOCHS)):
+        shared = shared_by_pair(members, 0, text, teaching + epochs * epoch)
+        assert [m.epochs for m in shared] == pytest.approx([MAX_EPOCHS, each, each])
+    assert shared_by_pair(members, 0, text, teaching + 5.9 * epoch) == []  # enough for one of them
+    assert shared_by_pair(members, 1, text, 1e30) == []  # one is trained
+    assert shared_by_pair(chain([small, big, big, big], joined=True), 0, text, 1e30) == []
 
 
 def test_a_short_text_gets_a_short_warmup():

@@ -1,5 +1,6 @@
 """Runs of two models, the first of which teaches the second: real text, through the pipeline."""
 
+import itertools
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from conftest import TEXTS, tiny_config
 
 from datasette_nanogpt.events import Evaluation, Finished, Note, Position, Prepared, Step
 from datasette_nanogpt.training import flops, measure, population, replan, trainer
+from datasette_nanogpt.training.budget import SCORING_FRACTION
 from datasette_nanogpt.training.distributed import SINGLE_PROCESS
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
@@ -235,6 +237,34 @@ def test_on_a_gpu_the_small_first_model_does_not_say_how_fast_the_others_are(mon
     )
     after, change = replan.next_stages(run, training, Position(step=40, seconds=10.0, stage=1), 5_000)
     assert len(after) == 4 - left_out and bool(change) == bool(left_out)
+
+
+@pytest.mark.parametrize(("time", "left"), [(1.05, 3), (0.8, 2)])
+def test_a_pair_that_has_less_time_than_planned_reads_less_before_one_is_left_out(time, left):
+    s, m = (make_config(size, 300, {"block_size": 64}) for size in ("s", "m"))
+    settings = Settings(8, 0.01, 0.1, 2, 0.5, 0.0, 0, "cpu", False, False, minutes=10.0, max_iters=40)
+    members = [replace(each, epochs=3.0) for each in population.chain([s, m, m], joined=True)]
+    ends = itertools.accumulate([40, *(population.steps_of(each, 50_000, 512, 4.0) for each in members[1:])])
+    run = [
+        Stage(
+            each.config, replace(settings, stage=i, teachers=each.teachers, generation=i > 0, max_iters=end)
+        )
+        for i, (each, end) in enumerate(zip(members, ends, strict=True))
+    ]
+    work = sum(population.works(members, 50_000, 512)[1:])
+    seconds = 600 - 10.0
+    speed = time * work / (1 - SCORING_FRACTION) / seconds / flops.work_per_token(s, 512)
+    training = SimpleNamespace(
+        group=SINGLE_PROCESS,
+        model=SimpleNamespace(config=s),
+        speed=SimpleNamespace(tokens_per_second=speed),
+    )
+    position = Position(step=40, seconds=10.0, stage=1)
+    after, change = replan.next_stages(run, training, position, 50_000, joins=(True, False))
+    assert len(after) == left and bool(change) == (left < 3)
+    steps = [b.settings.max_iters - a.settings.max_iters for a, b in itertools.pairwise(after)]
+    if left == 3:
+        assert steps[0] == pytest.approx(steps[1], abs=1) and 293 <= steps[0] < 320
 
 
 def test_a_teachers_probabilities_count_beside_the_text():

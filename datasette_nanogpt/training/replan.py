@@ -10,7 +10,7 @@ from . import population
 from .budget import SCORING_FRACTION, Budget, machine_speed
 from .flops import work_per_token
 from .measure import flops_of_run
-from .population import Member, leave_out, lengthen_last, one_more, steps_of, without
+from .population import Member, leave_out, lengthen_last, one_more, shared_by_pair, steps_of, without
 from .recipe import Stage, as_members, student_settings
 from .trainer import Training
 
@@ -47,6 +47,8 @@ def next_stages(
         added = _in_place(added, more, position.stage, position.step + steps_of(more, *text))
         return [*stages, added], "There is time for one more model."
     at, step = position.stage - 1, position.step
+    if joined and len(members) - at == 3:  # the teacher of a pair was trained
+        members = shared_by_pair(members, at, text, work, launch) or members
     out = leave_out(members, at, text, work, launch, joined)
     kept = [stage for i, stage in enumerate(stages) if i not in out]
     for i, member in enumerate(lengthen_last(without(members, out), at, *text, work, launch)):
