@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datasette_nanogpt.data.around_code import MARKDOWN_CODE, rewrite_around
@@ -43,6 +43,12 @@ def test_code_is_kept_as_it_is_read():
     assert rewrite_around(code, "a <a> a", str.upper, lambda found: found[1]) == "A a A"
 
 
-@given(st.lists(st.sampled_from(["`", "```\n", "\n", "a", "~~~", "\U000f0000", "\U000f0001"])).map("".join))
+@given(
+    st.lists(st.sampled_from(["`", "```\n", "\n", "a", "~~~", "\U000f0000", "\U000f0001", "\U000f000a"])).map(
+        "".join
+    )
+)
+@example("\U000f000a\U000f0000`a`")
+@example("\U000f0000\U000f0001`a`")
 def test_a_text_that_is_not_rewritten_stays(text):
     assert rewrite_around(MARKDOWN_CODE, text, lambda t: t) == text

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 # Fences, of which the last may be open, and code within a line.
 MARKDOWN_CODE = re.compile(r"^[ >]*(```+|~~~+).*?(?:^[ >]*\1|\Z)|`[^`\n]+`", re.MULTILINE | re.DOTALL)
-# Stands for a piece of code, with its number between the two ends. Unicode keeps these characters for private
-# use, and no font of icons has them, as fonts have those from U+E000. They are no letters, digits or spaces.
-_END, _ZERO = 0xF0000, 0xF0001
-_PLACE = re.compile(f"{chr(_END)}([{chr(_ZERO)}-{chr(_ZERO + 9)}]+){chr(_END)}")
+# What stands for a piece of code has its number, of ten digits from _ZERO on, between two ends, the first of
+# _ENDS that the text lacks. Unicode keeps these characters for private use, and no font of icons has them, as
+# fonts have those from U+E000. They are no letters, digits or spaces.
+_ZERO, _ENDS = 0xF0000, range(0xF000A, 0xFFFFE)
 _AS_DIGIT = {_ZERO + digit: str(digit) for digit in range(10)}
 
 
@@ -37,14 +37,16 @@ def rewrite_around(
     between code, each would seem to begin and end with a line, and signs around code would not be pairs.
     """
     kept: list[str] = []
+    end = next(chr(number) for number in _ENDS if chr(number) not in text)
+    places = re.compile(f"{end}([{chr(_ZERO)}-{chr(_ZERO + 9)}]+){end}")
 
     def take_out(found: re.Match[str]) -> str:
         kept.append(read_code(found))
         number = "".join(chr(_ZERO + int(digit)) for digit in str(len(kept) - 1))
-        return f"{chr(_END)}{number}{chr(_END)}"
+        return f"{end}{number}{end}"
 
     def put_back(place: re.Match[str]) -> str:
         number = int(place[1].translate(_AS_DIGIT))
         return kept[number] if number < len(kept) else place[0]
 
-    return _PLACE.sub(put_back, rewrite(code.sub(take_out, text)))
+    return places.sub(put_back, rewrite(code.sub(take_out, text)))
