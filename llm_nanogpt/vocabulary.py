@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -39,3 +39,11 @@ class Vocabulary(Hashable, Protocol):
 
     @property
     def begin_words(self) -> np.ndarray: ...
+
+
+def ids_where(tokenizer: Vocabulary, is_such: Callable[[str], object]) -> np.ndarray:
+    """Ids of the tokens of whose text `is_such` is true, (n,). U+FFFD stands for a part of a character."""
+    import numpy as np
+
+    texts = (tokenizer.token_bytes(i).decode("utf-8", "replace") for i in range(tokenizer.n_vocab))
+    return np.array([i for i, text in enumerate(texts) if is_such(text)], np.intp)

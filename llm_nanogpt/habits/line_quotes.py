@@ -12,12 +12,11 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ..vocabulary import Vocabulary, ids_where
 from .lengths import Lengths, measure_lengths
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from ..vocabulary import Vocabulary
 
 MARKS = SINGLE_QUOTE, BACKTICK = "'", "`"
 _OPENS = {m: re.compile(rf"(?<![\w{m}\\]){m}(?=[^\s{m}])") for m in MARKS}
@@ -67,10 +66,7 @@ def quoted_lengths(texts: Iterable[str], mark: str) -> Lengths | None:
 @lru_cache(8)
 def closing_tokens(tokenizer: Vocabulary, mark: str) -> np.ndarray:
     """Ids of the tokens that begin with a mark that closes, (n,)."""
-    import numpy as np
-
-    tokens = (tokenizer.token_bytes(i).decode("utf-8", "replace") for i in range(tokenizer.n_vocab))
-    return np.array([i for i, token in enumerate(tokens) if _CLOSES[mark].match(token)], dtype=np.intp)
+    return ids_where(tokenizer, _CLOSES[mark].match)
 
 
 @lru_cache(8)

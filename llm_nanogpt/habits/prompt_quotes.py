@@ -12,13 +12,12 @@ from collections.abc import Container
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..vocabulary import Vocabulary, ids_where
 from .brackets import QUOTE, side_of
 from .line_quotes import BACKTICK
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from ..vocabulary import Vocabulary
 
 # What closes each kind: of these the first that the vocabulary has a token for.
 CLOSERS = {
@@ -61,23 +60,17 @@ class Closers(NamedTuple):
 
 @lru_cache(16)
 def closers_of(tokenizer: Vocabulary, kind: str) -> Closers:
-    import numpy as np
-
-    tokens = [tokenizer.token_bytes(i).decode("utf-8", "replace") for i in range(tokenizer.n_vocab)]
     for mark in CLOSERS[kind]:
-        closes = re.compile(rf"[.,!?…]?{re.escape(mark)}")
-        if ids := [i for i, token in enumerate(tokens) if closes.match(token)]:
+        ids = ids_where(tokenizer, re.compile(rf"[.,!?…]?{re.escape(mark)}").match)
+        if len(ids):
             break
-    return Closers(mark, np.array(ids, np.intp))
+    return Closers(mark, ids)
 
 
 @lru_cache(4)
 def begin_with_word(tokenizer: Vocabulary) -> np.ndarray:
     """Ids of the tokens that begin with a letter or a number, (n,)."""
-    import numpy as np
-
-    tokens = (tokenizer.token_bytes(i).decode("utf-8", "replace") for i in range(tokenizer.n_vocab))
-    return np.array([i for i, token in enumerate(tokens) if token[:1].isalnum()], np.intp)
+    return ids_where(tokenizer, lambda token: token[:1].isalnum())
 
 
 class PromptQuotes:

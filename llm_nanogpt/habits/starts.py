@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ..vocabulary import Vocabulary, ids_where
+
 if TYPE_CHECKING:
     import numpy as np
-
-    from ..vocabulary import Vocabulary
 
 FEWEST = 50  # rows: of fewer, nobody knows what is rare
 RARE = 0.01  # of the rows: they start with a kind of character that fewer of them start with
@@ -40,13 +40,8 @@ def common_starts(texts: Iterable[str]) -> tuple[str, ...]:
 def rare_tokens(tokenizer: Vocabulary, kinds: tuple[str, ...]) -> np.ndarray:
     """Ids of the tokens that start with another kind of character, (n,). Those that start with a part of a
     character may be anything."""
-    import numpy as np
-
-    tokens = (tokenizer.token_bytes(i).decode("utf-8", "replace") for i in range(tokenizer.n_vocab))
     common = {*kinds, "\N{REPLACEMENT CHARACTER}"}
-    return np.array(
-        [i for i, token in enumerate(tokens) if kind_of_start(token) not in common], dtype=np.intp
-    )
+    return ids_where(tokenizer, lambda token: kind_of_start(token) not in common)
 
 
 class Start:
