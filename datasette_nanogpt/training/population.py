@@ -283,11 +283,9 @@ def choose_chain(
         members, configs = more, [*configs, config]
     if len(configs) > 2 or not members:
         return members
-    if joined and small != config:  # two share the time of one ("Pairs, and groups of small models")
-        pair = shared_by_pair(chain([*configs, config], joined), -1, text, work, launch)
-        if pair:
-            return pair
-    return cut([small, *configs], MAX_EPOCHS) or members
+    # Two share the time of one ("Pairs, and groups of small models").
+    pair = shared_by_pair(chain([*configs, config], joined), -1, text, work, launch) if joined else []
+    return pair or cut([small, *configs], MAX_EPOCHS) or members
 
 
 def shared_by_pair(
@@ -297,8 +295,7 @@ def shared_by_pair(
     after the model at `at`. None where that is too little for two, or the last ones are no such pair, or not
     both still to be trained."""
     *before, first, second = members
-    is_pair = at < len(before) and first.teachers == second.teachers == (len(before) - 1,)
-    if not is_pair:
+    if at >= len(before) or not first.teachers == second.teachers == (len(before) - 1,):
         return []
     idle = [replace(first, epochs=0.0), replace(second, epochs=0.0)]
     left = work - sum(works([*before, *idle], *text, launch)[at + 1 :])

@@ -47,7 +47,7 @@ def next_stages(
         added = _in_place(added, more, position.stage, position.step + steps_of(more, *text))
         return [*stages, added], "There is time for one more model."
     at, step = position.stage - 1, position.step
-    if joined and len(members) - at == 3:  # the teacher of a pair was trained
+    if joined:
         members = shared_by_pair(members, at, text, work, launch) or members
     out = leave_out(members, at, text, work, launch, joined)
     kept = [stage for i, stage in enumerate(stages) if i not in out]
