@@ -457,6 +457,12 @@ MESSAGES = {  # of one chat: people write several a day
         (i, f"2024-03-{1 + i // 9:02}T10:{i % 60:02}", ["ada", "ben", "cara"][i * i % 3])
     ),
     "date_unixtime int, [from], text": lambda i: (1_700_000_000 + i * 9000, ["ada", "ben"][i * i % 3 % 2]),
+    # WhatsApp, by other programs: SQLite does not sort such dates, but the rows are in their order.
+    "date, time, author, message": lambda i: (
+        (f"{1 + i // 9}/3/21", f"{1 + i % 12}:{i % 60:02} PM", ["ada", "ben", "cara"][i * i % 3])
+    ),
+    "day, author, message": lambda i: (f"{1 + i // 9}/3/21, {i % 12}:00 PM", ["ada", "ben"][i * i % 3 % 2]),
+    "posted, author, message": lambda i: (f"{1 + i // 9}.3.2021 9:00", ["ada", "ben"][i * i % 3 % 2]),
 }
 
 

@@ -102,7 +102,7 @@ LINES = [
     "Ada Lee set the nickname for Ben to Benny.",
     "Ada Lee added Ben Ito to the group.",
     "Ada left the group.",
-    "<Media omitted>",
+    "Missed voice call",
 ]
 
 
@@ -119,17 +119,28 @@ def test_lines_of_whatsapp_on_an_iphone(tmp_path):
     """Before them is a mark of the direction of writing."""
 
     def row(i):
-        return i, "Ada Lee", "\u200eimage omitted" if i % 5 == 0 else says(i)
+        return i, "Ada Lee", "\u200eThis message was deleted." if i % 5 == 0 else says(i)
 
     remarks, left = told(tmp_path, "id integer primary key, sender_name, content", row)
     assert len(remarks) == 1 and left == 80
 
 
+@pytest.mark.parametrize("omitted", ["<Media omitted>", "\u200eimage omitted", "<Medien ausgeschlossen>"])
+def test_pictures_that_an_export_leaves_out_are_no_text(tmp_path, omitted):
+    def row(i):
+        return i, "Ada Lee", omitted if i % 5 == 0 else says(i)
+
+    assert told(tmp_path, "id integer primary key, sender_name, content", row) == ([], ROWS)
+    source = open_source(str(tmp_path / "t.db"), "message")
+    assert len([*source.documents()]) == 80
+    assert source.skipped == {f"only {omitted.lstrip(chr(0x200E))!r}": 20}
+
+
 @pytest.mark.parametrize(
     "lines",
     [
-        ["Du hast diese Nachricht gelöscht.", "Verpasster Sprachanruf um 10:12", "<Medien ausgeschlossen>"],
-        ["Vous avez supprimé ce message", "Ada a rejoint le groupe", "image absente"],
+        ["Du hast diese Nachricht gelöscht.", "Verpasster Sprachanruf um 10:12"],
+        ["Vous avez supprimé ce message", "Ada a rejoint le groupe"],
         ["Eliminaste este mensaje.", "Llamada perdida", "Eva se unió usando el enlace de invitación"],
         ["Missed call", "Eva Horn joined the channel"],
     ],

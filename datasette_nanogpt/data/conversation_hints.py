@@ -14,7 +14,8 @@ from .column_names import words_of
 from .conversation_columns import are_short, find_conversation
 from .exclusions import exclusion
 from .long_parts import find_number
-from .parts_of_texts import are_logs, are_selections, in_order, values_of
+from .markup import CHAT
+from .parts_of_texts import are_logs, are_selections, are_together, in_order, values_of
 from .row_order import DATE, DIGITS, SMALLEST_TIME, find_order, row_number
 from .source import Source
 from .speakers import find_speaker_of, names_a_thing, speakers_among
@@ -41,6 +42,7 @@ _NO_CHAT = frozenset(
 # Rows are a chat if each person wrote so many, and this fraction of them is not by who wrote the row before.
 MIN_SAID, MIN_CHANGES = 5, 0.2
 DAYS_ROWS, MIN_A_DAY = 1000, 3  # so many rows are counted by days, and a day must have so many on average
+LINES_OF_A_TEXT = 50  # of a chat of which each row has a line
 FEW_TEXTS = 20  # of fewer texts than this, only one or two are held out
 
 # Times as numbers: from, up to, what they are divided by, and seconds from 1970 to where they begin. Apple's
@@ -54,21 +56,36 @@ _UNITS = (
     (SMALLEST_TIME, 8.5e8, "", _APPLE),
 )
 
+# A day, and what is between it and the time.
+_DAY_AND_TIME = re.compile(r"(\d{1,4}([./-])\d{1,2}\2\d{1,4}\.?)(?:(,|[ T]) ?\d{1,2}[:.]\d\d.{0,12})?")
+
 
 def conversations(source: Source) -> Iterator[str]:
     """Rows that belong together, and how to read them as one text."""
     group, order = find_conversation(source)
     if not group:
+        yield from _lines_of_a_chat(source)
         yield from _days_of_a_chat(source)
         return
     by = " || ' ' || ".join(map(quote, group)) if len(group) > 1 else group[0]
     yield from suggestions(source, by, " and ".join(group), order if order not in group else None)
 
 
+def _lines_of_a_chat(source: Source) -> Iterator[str]:
+    """About rows that are lines of a file in which a program exported a chat."""
+    is_chat = any(source.kinds[column].markup == CHAT for column in source.body)
+    if is_chat and are_short(source) and len(source.keys) == 1 and _has_numbers_for_keys(source):
+        (key,) = source.keys
+        options = shell_command(["--group-by", f"{quote(key)} / {LINES_OF_A_TEXT}", "--order-by", key])
+        yield f"Rows are lines of a chat. To read each {LINES_OF_A_TEXT} lines as one text: {options}"
+
+
 def _days_of_a_chat(source: Source) -> Iterator[str]:
     """About short rows that the same few people wrote, several a day, where no column says of which chat."""
     order, speaker = find_order(source), find_speaker_of(source)
-    day = _day(source, order) if order and speaker else ""
+    day = _day(source, order) if order else ""
+    if not day:
+        order, day = _day_as_written(source)
     if not order or not speaker or not day or source.has_titles or not source.body or not are_short(source):
         return
     if are_selections(source) or are_logs(source) or not _NO_CHAT.isdisjoint(_words_of_all(source)):
@@ -77,15 +94,44 @@ def _days_of_a_chat(source: Source) -> Iterator[str]:
     changes = sum(a != b for a, b in pairwise(who))
     if len(set(who)) * MIN_SAID > len(who) or changes < MIN_CHANGES * len(who):
         return
-    rows = f"select {quote(order)} from {source.from_sql} limit {DAYS_ROWS}"
+    rows = f"select {day} as day from {source.from_sql} limit {DAYS_ROWS}"
     with connect(source.database) as db:
-        days, count = db.execute(f"select count(distinct {day}), count(*) from ({rows})").fetchone()
+        days, count = db.execute(f"select count(distinct day), count(*) from ({rows})").fetchone()
     if 1 < days <= count / MIN_A_DAY:
-        options = shell_command(["--group-by", day, "--order-by", order])
+        options = shell_command(["--group-by", _unquoted(source, day), "--order-by", order])
         yield (
             f"Rows are short, and {speaker} says who wrote each. If they are a chat, read all rows of a day "
             f"as one text: {options}"
         )
+
+
+def _day_as_written(source: Source) -> tuple[str | None, str]:
+    """The column with the number of a row, and SQL for the day of a column of dates that SQLite does not
+    sort ("3/1/21, 10:00 AM"), where rows stand in the order of their days; None and "" without any."""
+    if len(source.keys) != 1 or not _has_numbers_for_keys(source):
+        return None, ""
+    for column in source.columns:
+        values = [row[column] for row in source.sample]
+        dates = [_DAY_AND_TIME.fullmatch(value) for value in values if isinstance(value, str)]
+        days = [date[1] for date in dates if date]
+        if len(days) == len(values) > 0 and column not in source.text_columns and are_together(days):
+            (key,), name = source.keys, quote(column)
+            after = {date[3] or "" for date in dates if date}
+            if after == {""}:
+                return key, name
+            if len(after) == 1:
+                return key, f"substr({name}, 1, instr({name}, '{after.pop()}') - 1)"
+    return None, ""
+
+
+def _unquoted(source: Source, sql: str) -> str:
+    """A column as somebody types it; other SQL as it is."""
+    return next((column for column in source.columns if quote(column) == sql), sql)
+
+
+def _has_numbers_for_keys(source: Source) -> bool:
+    (key,) = source.keys
+    return all(isinstance(row.get(key, 0), int) for row in source.sample)
 
 
 def _words_of_all(source: Source) -> set[str]:

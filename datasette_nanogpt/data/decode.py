@@ -8,6 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from .apple_notes import APPLE_NOTES, read_note
+from .chat_phrases import MARK, OMITTED
 from .typedstream import TYPEDSTREAM, is_typedstream, read_typedstream
 
 WINDOWS_1252 = "Windows-1252"
@@ -34,12 +35,13 @@ _MAGIC = (
     (b"\x80\x04\x95", "a Python pickle"),
 )
 # What programs write where there is nothing (pandas, exports of MySQL, spreadsheets, Reddit, JSON without any
-# element), and what people write into a form that wants something.
+# element), what people write into a form that wants something, and pictures in an export of a chat.
 NOTHING = frozenset(
     [
         *("nan", "NaN", "NULL", "None", "null", "\\N", "<NA>", "#N/A", "[deleted]", "[removed]", "[]", "{}"),
         *("-", "--", "\u2013", "\u2014", "n/a", "N/A", "NA", "n.a.", "none", "NONE"),
         "\ufffc",  # where a picture stands that is kept elsewhere
+        *(f"{mark}{omitted}" for mark in ("", MARK) for omitted in OMITTED),
     ]
 )
 NOT_UTF8 = "not UTF-8"

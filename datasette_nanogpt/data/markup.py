@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from .bbcode import has_bbcode, read_bbcode
-from .chat_stamps import has_chat_stamps, without_chat_stamps
+from .chat_phrases import has_placeholders, without_placeholders
+from .chat_stamps import are_lines_of_a_chat, has_chat_stamps, without_chat_stamps
 from .encodings import (
     is_escaped,
     is_percent_encoded,
@@ -45,9 +46,10 @@ from .wiki import is_wiki, read_wiki
 
 # In this fraction of the texts something must stand that only this markup has.
 MIN_FRACTION, MIN_FRACTION_OF_WIKI, MIN_FRACTION_OF_LINKS = 0.5, 0.2, 0.05
+MIN_FRACTION_OF_PICTURES = 0.01  # which only a chat has
 WIKI, TIDDLYWIKI, TRAC, ROFF = "wiki markup", "TiddlyWiki's markup", "Trac's markup", "man pages"
 CUES = "signs of subtitles"  # in rows that are a cue each, which the columns beside them say, not their text
-WRONGLY_DECODED = "wrongly decoded UTF-8"
+WRONGLY_DECODED, CHAT = "wrongly decoded UTF-8", "times of a chat"
 
 _SHORTCODE = re.compile(
     r"\[/?(?:caption|gallery|embed|audio|video|playlist|youtube|vimeo|tweet|gist|soundcloud|googlemaps|slideshare"
@@ -90,6 +92,8 @@ class Markup(NamedTuple):
 
 def find_markup(texts: Sequence[str]) -> str:
     """The name of the markup that `texts` have, "" for none of these."""
+    if are_lines_of_a_chat(texts):
+        return CHAT
     for markup in MARKUPS:
         if sum(bool(markup.is_in(text)) for text in texts) > markup.fraction * len(texts):
             return markup.name
@@ -128,7 +132,7 @@ MARKUPS = (
     Markup("subtitles", is_subtitles, MIN_FRACTION, read_subtitles),
     Markup(CUES, has_signs, 1.0, read_cue),
     Markup("times of a recording", has_spoken_times, MIN_FRACTION, without_spoken_times),
-    Markup("times of a chat", has_chat_stamps, MIN_FRACTION, without_chat_stamps),
+    Markup(CHAT, has_chat_stamps, MIN_FRACTION, without_chat_stamps),
     Markup(ROFF, is_roff, MIN_FRACTION, read_roff),
     Markup(TIDDLYWIKI, is_tiddlywiki, MIN_FRACTION_OF_WIKI, read_tiddlywiki),
     Markup(TRAC, is_trac, MIN_FRACTION_OF_LINKS, read_trac),
@@ -141,6 +145,7 @@ MARKUPS = (
     Markup("shortcodes", _SHORTCODE.search, MIN_FRACTION_OF_LINKS, lambda text: _SHORTCODE.sub("", text)),
     Markup("tags of a site", has_site_tags, MIN_FRACTION_OF_LINKS, without_site_tags),
     Markup("Notion's marks", is_notion, MIN_FRACTION_OF_LINKS, read_notion),
+    Markup("pictures in a chat", has_placeholders, MIN_FRACTION_OF_PICTURES, without_placeholders),
     Markup("Slack links", _SLACK_OWN.search, MIN_FRACTION_OF_LINKS, _read_slack),
     Markup("Discord mentions", _DISCORD.search, MIN_FRACTION_OF_LINKS, _read_discord),
     Markup("Obsidian's marks", _OBSIDIAN.search, MIN_FRACTION_OF_LINKS, lambda text: _OBSIDIAN.sub("", text)),

@@ -12,6 +12,7 @@ from pluggy import HookCaller
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.template import RenderError, Template
 
+from .chat_phrases import MARK
 from .decode import NOT_UTF8, NOTHING, WINDOWS_1252, Decoded, decode_bytes
 from .documents import clean_text, join_document, without_heading
 from .markers import split_at_markers
@@ -78,7 +79,7 @@ class RowReader:
         ]
         if not any(documents):
             nothing = [value for column in self.body if (value := row[column]) in NOTHING]
-            self.skipped[f"{ONLY}{nothing[0]!r}" if nothing else NO_TEXT] += 1
+            self.skipped[f"{ONLY}{str(nothing[0]).lstrip(MARK)!r}" if nothing else NO_TEXT] += 1
         return [document for document in documents if document]
 
     def read(self, row: Mapping[str, Value]) -> RowText | None:
