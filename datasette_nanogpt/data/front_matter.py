@@ -2,13 +2,15 @@
 
 Static site generators have YAML or TOML between lines of signs, JSON (Hugo), or lines such as "Title: A walk"
 (Pelican, MultiMarkdown) and ".. title: A walk" (Nikola). Org mode has keywords and a drawer of properties,
-AsciiDoc a heading and attributes.
+AsciiDoc a heading and attributes, and a passage from a Kindle its book.
 """
 
 from __future__ import annotations
 
 import json
 import re
+
+from .clippings import split_clipping
 
 # The whole block at the start of the text: YAML between --- lines (the last may be ...), TOML between +++.
 _BLOCK = re.compile(
@@ -70,6 +72,8 @@ def _split_keys(text: str) -> tuple[str | None, str]:
     start = text[:LONGEST]
     if opened := _JSON.match(start):
         return _split_json(text, opened.end())
+    if clipping := split_clipping(start) if len(text) <= LONGEST else None:
+        return clipping
     for pattern in (_PELICAN, _NIKOLA, _ORG, _ASCIIDOC):
         if (block := pattern.match(start)) and block["lines"]:
             title = _TITLE_ABOVE.search(block["lines"])

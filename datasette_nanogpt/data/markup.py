@@ -14,6 +14,7 @@ from typing import NamedTuple
 from .bbcode import has_bbcode, read_bbcode
 from .chat_phrases import has_placeholders, without_placeholders
 from .chat_stamps import are_lines_of_a_chat, has_chat_stamps, without_chat_stamps
+from .clippings import are_clippings, read_clippings
 from .encodings import (
     is_escaped,
     is_percent_encoded,
@@ -49,7 +50,8 @@ MIN_FRACTION, MIN_FRACTION_OF_WIKI, MIN_FRACTION_OF_LINKS = 0.5, 0.2, 0.05
 MIN_FRACTION_OF_PICTURES = 0.01  # which only a chat has
 WIKI, TIDDLYWIKI, TRAC, ROFF = "wiki markup", "TiddlyWiki's markup", "Trac's markup", "man pages"
 CUES = "signs of subtitles"  # in rows that are a cue each, which the columns beside them say, not their text
-WRONGLY_DECODED, CHAT = "wrongly decoded UTF-8", "times of a chat"
+WRONGLY_DECODED, CHAT, CLIPPINGS = "wrongly decoded UTF-8", "times of a chat", "clippings of a Kindle"
+BEGINNINGS = "beginnings of NewsAPI"
 
 _SHORTCODE = re.compile(
     r"\[/?(?:caption|gallery|embed|audio|video|playlist|youtube|vimeo|tweet|gist|soundcloud|googlemaps|slideshare"
@@ -63,6 +65,18 @@ _SLACK = re.compile(r"<(?:([@#!][^<>|\s]*)|((?:https?|mailto|tel):[^<>|\s]*))(?:
 _SLACK_OWN = re.compile(r"<(?:@[UW][A-Z0-9]{5,}|#C[A-Z0-9]{5,}|![a-z]+|https?://[^<>|\s]+\|)")
 # Discord's people, roles, channels and times are numbers; its pictures have names.
 _DISCORD = re.compile(r"<(?:@[!&]?|#)\d{15,20}>[ \t]?|<t:\d+(?::[a-zA-Z])?>[ \t]?|<a?(:\w+:)\d{15,20}>")
+# What scrapers take along with lyrics from Genius, above them, between them and at their end.
+_GENIUS_END = re.compile(r"(?:(?<=[\w.,!?)\]\"'])\d{0,5}(?:\.\d)?K?|\n\d{1,5})Embed\s*\Z")
+_GENIUS_START = re.compile(
+    r"\A\s*(?:\d+ Contributors?[^\n]{0,300}?|[^\n\[\]]{1,150}?[ ])Lyrics(?=\[|\n|\S|\Z)[ \t]*\n*"
+)
+_GENIUS_BETWEEN = re.compile(
+    r"^(?:See [^\n]{1,80} LiveGet tickets as low as \$\d+)?You might also like[ \t]*"
+    r"|^See [^\n]{1,80} LiveGet tickets as low as \$\d+[ \t]*|(?<=\S)You might also like$",
+    re.MULTILINE,
+)
+# NewsAPI hands out the first 200 characters, and says how many there are more.
+CUT = re.compile(r"(?:\s*(?:\u2026|\.\.\.))?\s*\[\+\d+ chars\]\s*\Z")
 # Obsidian: a note or picture in another one, the name of a block, and comments.
 _OBSIDIAN = re.compile(
     r"!\[\[[^\[\]\n]+\]\][ \t]*|[ \t]\^[a-z0-9]{6}[ \t]*$|(?<!%)%%(?!%)[^%]{1,5000}%%(?!%)[ \t]*",
@@ -106,6 +120,12 @@ def read_markup(name: str, text: str) -> str:
     return _LINES.sub("\n\n", read(text)).strip("\n") if read else text
 
 
+def _read_genius(text: str) -> str:
+    if not _GENIUS_END.search(text) and not re.match(r"\s*\d+ Contributor", text):
+        return text
+    return _GENIUS_BETWEEN.sub("\n", _GENIUS_START.sub("", _GENIUS_END.sub("", text)))
+
+
 def _read_slack(text: str) -> str:
     def shown(link: re.Match[str]) -> str:
         person, address, label = link.groups()
@@ -132,6 +152,7 @@ MARKUPS = (
     Markup("subtitles", is_subtitles, MIN_FRACTION, read_subtitles),
     Markup(CUES, has_signs, 1.0, read_cue),
     Markup("times of a recording", has_spoken_times, MIN_FRACTION, without_spoken_times),
+    Markup(CLIPPINGS, are_clippings, MIN_FRACTION, read_clippings),
     Markup(CHAT, has_chat_stamps, MIN_FRACTION, without_chat_stamps),
     Markup(ROFF, is_roff, MIN_FRACTION, read_roff),
     Markup(TIDDLYWIKI, is_tiddlywiki, MIN_FRACTION_OF_WIKI, read_tiddlywiki),
@@ -141,6 +162,8 @@ MARKUPS = (
     Markup("Jira comments", is_stamped, MIN_FRACTION, read_stamped),
     Markup("Jira markup", is_jira, MIN_FRACTION_OF_LINKS, read_jira),
     Markup("BBCode", has_bbcode, MIN_FRACTION_OF_LINKS, read_bbcode),
+    Markup("pages of Genius", _GENIUS_END.search, MIN_FRACTION_OF_WIKI, _read_genius),
+    Markup(BEGINNINGS, CUT.search, MIN_FRACTION_OF_WIKI, lambda text: CUT.sub("", text)),
     Markup("cards", _CARD.search, MIN_FRACTION_OF_LINKS, lambda text: _CARD.sub(lambda m: m[1] or "", text)),
     Markup("shortcodes", _SHORTCODE.search, MIN_FRACTION_OF_LINKS, lambda text: _SHORTCODE.sub("", text)),
     Markup("tags of a site", has_site_tags, MIN_FRACTION_OF_LINKS, without_site_tags),

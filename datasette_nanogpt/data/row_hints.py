@@ -16,6 +16,7 @@ from .known_kinds import known_kinds
 from .languages import several_languages
 from .lines_of_texts import are_lines
 from .machine_rows import machine_rows
+from .markup import BEGINNINGS, CUT
 from .other_texts import other_texts
 from .packed import cure
 from .sample import SAMPLE_CHARS, Value
@@ -39,6 +40,10 @@ LONG_TEXT = 60  # characters: few dates, addresses and labels are longer
 # Texts may have been cut at a length from the first of these to below the second.
 CUT_CHARS = 40, SAMPLE_CHARS
 MIN_CUT = 0.25  # the fraction of the texts that must have that length
+ONLY_BEGINNINGS = (
+    "they are only the beginnings of texts. To train on whole texts, name the table or the column (--body) "
+    "that has them."
+)
 _ENDING = re.compile(r" [-|\u2013\u2014\u00b7\u00bb] [^-|\u2013\u2014\u00b7\u00bb]{3,40}\Z")
 _BLANK_LINE = r"\n\n"  # as a template has it
 _KEYS = frozenset(["key", "name", "attribute", "field", "property", "tag", "kind", "type"])
@@ -143,12 +148,15 @@ def _beginnings(source: Source, of: str) -> Iterator[str]:
         longest = max(map(len, texts), default=0)
         cut = [text for text in texts if len(text) == longest]
         in_words = sum(text[-1].isalpha() for text in cut)
+        if (said := sum(bool(CUT.search(text)) for text in texts)) and source.kinds[
+            column
+        ].markup == BEGINNINGS:
+            yield f"{said:,} {of} say in {column} how many characters they have more: {ONLY_BEGINNINGS}"
         is_cut = CUT_CHARS[0] <= longest < CUT_CHARS[1] and len(cut) >= max(MIN_ROWS, MIN_CUT * len(texts))
         if is_cut and in_words > len(cut) / 2 and sum(" " in text for text in cut) > len(cut) / 2:
             yield (
                 f"{len(cut):,} {of} have exactly {longest} characters in {column}, none has more, and most "
-                "end within a sentence: they are only the beginnings of texts. To train on whole texts, name "
-                "the table or the column (--body) that has them."
+                f"end within a sentence: {ONLY_BEGINNINGS}"
             )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from html import unescape
 from html.entities import html5
-from typing import Any
+from typing import Any, TypeVar
 
 from .around_code import MARKDOWN_CODE
 from .front_matter import split_front_matter
@@ -21,10 +21,11 @@ from .mail_messages import is_message, read_message
 from .mail_replies import answers_notification, came_by_mail
 from .markdown import has_comments
 from .markers import has_markers
-from .markup import OF_WHOLE_TEXTS, TRAC, find_markup, read_markup
+from .markup import CLIPPINGS, OF_WHOLE_TEXTS, TRAC, find_markup, read_markup
 from .shapes import has_underscores
 from .wrapped_lines import wrapped_width
 
+T = TypeVar("T")
 WRAPPED = "hard-wrapped lines"  # which are joined, while other kinds are read as text
 TEXT_FORMATS = ("plain", "html", "markdown")  # the values of --text
 SAMPLE_CHARS = 20_000  # how much of each value in the sample is examined; JSON is examined whole
@@ -77,7 +78,7 @@ class TextKind:
     # Parts of a running text, each of which begins with a space, as Whisper's do: they are joined without a
     # line break.
     pieces: bool = False
-    titled: bool = False  # most values have titles in them: whole pages of HTML, and records
+    titled: bool = False  # most values have titles in them: whole pages of HTML, records, or front matter
     turns: bool = False  # of who wrote rows: said before the first of several that follow each other
     question: str = ""  # that the text answers, by the name of its column; it is put on a line before it
     nothing: str = ""  # a value that says by the name of its column that there is no text, see column_content
@@ -97,7 +98,7 @@ class TextKind:
     def names(self) -> list[str]:
         """What is read as text, in words; nothing of plain text and markdown, which stay as they are."""
         formats = {"html": "HTML", "blocks": "JSON blocks", "records": "JSON records", "mail": "mail"}
-        if self.titled:
+        if self.titled and not self.front_matter:
             formats |= {"html": "pages of HTML", "records": "JSON with titles"}
         return [
             *([formats[self.format]] if self.format in formats else []),
@@ -139,8 +140,9 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
     if text_format == "plain":
         return kind
     if text_format != "html":
-        without_front_matter = [split_front_matter(text)[1] for text in texts]
-        kind, texts = replace(kind, front_matter=without_front_matter != texts), without_front_matter
+        titles, below = zip(*map(split_front_matter, texts), strict=True)
+        titled = len({*titles} - {None}) > 1 and _most(titles, bool)
+        kind, texts = replace(kind, front_matter=[*below] != texts, titled=titled), [*below]
     return _kind_of_format(kind, text_format, values, texts) if text_format else _guess(kind, values, texts)
 
 
@@ -148,6 +150,7 @@ def _guess(kind: TextKind, values: Sequence[str], texts: Sequence[str]) -> TextK
     """The kind of values that are no JSON and no whole messages. `texts` are their decoded beginnings, of
     which `kind` is known."""
     kind = replace(kind, markup=find_markup(texts))
+    kind = replace(kind, markers=kind.markers or kind.markup == CLIPPINGS)
     if kind.markup in OF_WHOLE_TEXTS:
         # Tickets come by mail, too. Other wikis make paragraphs of lines as they show them.
         width = _width(kind, texts) if kind.markup == TRAC else 0
@@ -175,7 +178,7 @@ def _kind_of_format(
     """`kind` with the format, and with what only values of this format may have."""
     if text_format == "html":
         titles = [page_title(text) for text in texts]
-        return replace(kind, format=text_format, titled=_are_titles(titles))
+        return replace(kind, format=text_format, titled=kind.titled or _are_titles(titles))
     is_plain = text_format == "plain"
     return replace(
         kind,
@@ -200,7 +203,7 @@ def are_pieces(texts: Sequence[str]) -> bool:
     ) >= MIN_PIECES * len(texts)
 
 
-def _most(values: Sequence[str], is_so: Callable[[str], object]) -> bool:
+def _most(values: Sequence[T], is_so: Callable[[T], object]) -> bool:
     return sum(bool(is_so(value)) for value in values) > len(values) * MIN_FRACTION
 
 
