@@ -46,7 +46,9 @@ def ends_in_half_word(prompt: str, known: WordList) -> bool:
     is_word, begins_word = is_word or word in written, begins_word or bool(written)
     if not word or is_word or not begins_word or word.isnumeric():
         return False
-    as_written = known.knows(word, unfinished=True) or is_in_capitals(word)
+    as_written = (
+        not known.keeps_as_written(word) or known.knows(word, unfinished=True) or is_in_capitals(word)
+    )
     return as_written and word not in LETTERS.findall(prompt)[:-1]
 
 
@@ -72,6 +74,7 @@ class Speller:
             last = own.pop()
             if is_in_capitals(last):
                 own += _written_in_capitals(last, known)
+            own += known.names_beginning_with(last)
         words = {*own, *map(known.fold, own)}
         own_list = WordList(
             words, known.cased, OTHER.findall(prompt), capitals=known.capitals, fold=known.fold

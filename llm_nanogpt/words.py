@@ -4,7 +4,8 @@ A word is a run of letters with their marks and digits, in any script. "the" and
 and "Masse" are two. What has capitals elsewhere, as "GitHub" and "SQL", is written only as the table has it,
 and so is what has apostrophes, as "don't" (`apostrophes.py`). In scripts that put no spaces between words
 each character counts as one. Of these, and of signs and symbols beyond ASCII, only those of the table are
-written: a model makes up others out of their bytes.
+written: a model makes up others out of their bytes. A word that the table has with a capital alone, as
+"Costello", is not written in small letters.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -108,6 +109,11 @@ def is_in_capitals(word: str) -> bool:
     return _has_later_capitals(word) and word == word.upper()
 
 
+def begins_with_capital(word: str) -> bool:
+    """Whether a word has a capital at its beginning, and none later: "The"."""
+    return word[:1] != fold(word[:1]) and not _has_later_capitals(word)
+
+
 def _has_later_capitals(word: str) -> bool:
     """Whether a word has capitals elsewhere than "The" has one: "THE", "GitHub"."""
     return word[1:] != word[1:].lower()
@@ -120,7 +126,8 @@ def ends_in_character(text: str) -> bool:
 
 class WordList:
     """Words, case folded; where it is `cased`, those with inner capitals as they are written too, and with
-    `capitals` those all in capitals.
+    `capitals` those all in capitals. Those in it that have a capital at the beginning alone, as "Costello",
+    are never in small letters; such a word is in it folded, too.
 
     `characters` are all characters beyond ASCII outside of words, and `joined` the words with apostrophes;
     None where these are not known. `fold` is how its words were folded: those of earlier versions with
@@ -140,6 +147,9 @@ class WordList:
         self.joined: WordList | None = None if joined is None else WordList(joined, fold=fold)
         self._words = sorted(word.encode() for word in known)
         self._set = frozenset(self._words)  # ten times as fast as a search, where a word is whole
+        self._names = frozenset(
+            fold(w).encode() for w in map(bytes.decode, self._words) if begins_with_capital(w)
+        )
         self.characters = None if characters is None else frozenset(characters)
 
     def __contains__(self, word: object) -> bool:
@@ -185,6 +195,8 @@ class WordList:
     def knows(self, word: str, unfinished: bool = False) -> bool:
         """Whether it has the word as it is written or, if it is `unfinished`, one that begins with it."""
         folded = self.fold(word)
+        if folded == word and self._names and not self._has_in_small_letters(word.encode(), unfinished):
+            return False
         if self._has(folded.encode(), unfinished):
             as_written = folded != word and self.keeps_as_written(word)
             return not as_written or self._has(word.encode(), unfinished)
@@ -195,6 +207,21 @@ class WordList:
 
     def _has(self, word: bytes, unfinished: bool) -> bool:
         return self.find(word)[1] if unfinished else word in self._set
+
+    def _has_in_small_letters(self, word: bytes, unfinished: bool) -> bool:
+        """The same for a word in small letters, and for words that are not names alone."""
+        if not unfinished:
+            return word in self._set and word not in self._names
+        for at in range(bisect_left(self._words, word), len(self._words)):
+            if not self._words[at].startswith(word):
+                return False
+            if self._words[at] not in self._names:
+                return True
+        return False
+
+    def names_beginning_with(self, beginning: str) -> Iterator[str]:
+        """The words that begin so, and are never in small letters, folded."""
+        return (word for word in self.beginning_with(beginning) if word.encode() in self._names)
 
     def keeps_as_written(self, word: str) -> bool:
         """Whether such a word, or one that begins so, must be as it is written."""
@@ -301,9 +328,15 @@ class WordCounter:
         for word, count in self._words():
             if _has_later_capitals(word) and (word in sharp or fold(word) in known):
                 cased[word] += count
-        words = chain(known, (word for word, _ in cased.most_common(number)))
+        words = chain(known, (word for word, _ in cased.most_common(number)), self._names(known))
         characters = OTHER.findall("".join(self._characters))
         return WordList(words, True, characters, self._joined(number), capitals=True)
+
+    def _names(self, known: Collection[str]) -> set[str]:
+        """Those of the words that have a capital at the beginning, and are nowhere in small letters."""
+        written = {word for word, _ in self._words() if fold(word) in known}
+        small = {fold(word) for word in written if word[0] == fold(word[0])}
+        return {word for word in written if begins_with_capital(word) and fold(word) not in small}
 
     def _joined(self, number: int) -> set[str]:
         """The words with apostrophes, so many at most."""
