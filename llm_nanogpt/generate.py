@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import math
 import time
+from bisect import bisect_left
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ from .like_rows import LikeRows
 from .repetition import Repetition, default_allowed_length
 from .sampler import Sampler, log_softmax
 from .speller import LastWord, last_word_is
-from .text_end import SOMETHING, LastTokens, TextEnd, keep_end
+from .text_end import HELD, SOMETHING, TAIL, WORD, TextEnd, keep_end, whole_end
 from .titles import BLANK_LINE, Titles, with_title
 from .tokenizer import Tokenizer
 
@@ -132,8 +133,9 @@ class Continuation:
         self._end: TextEnd | None = None
         if sampler.real_words and sampler.temperature:
             self._end = TextEnd(tokenizer.eot, 1 - sampler.top_p, self.prompt)
+        # The last tokens that the text may have are handed out when it is known where it is to end.
         whole = settings.ends_whole and sampler.real_words and tokenizer.words
-        self._last = LastTokens(settings.max_tokens) if whole else None
+        self._held_tokens = min(HELD, settings.max_tokens // 2) if whole else 0
         self._is_blank = True  # the text has nothing but spaces and marks yet, and must not end
         self._pieces = self._run()
 
@@ -149,8 +151,8 @@ class Continuation:
 
     def _run(self) -> Generator[str]:
         start = time.perf_counter()
-        stop = self.settings.stop
-        held = ""  # text not yet handed out: it may be the beginning of a stop string
+        stop, given = self.settings.stop, ""  # the end of what was handed out
+        held = ""  # text not yet handed out: it may be the beginning of a stop string, or be left out
         for text in self._tokens():
             self.seconds = time.perf_counter() - start
             held += text
@@ -161,11 +163,26 @@ class Continuation:
                 self.finish_reason = "stop"
                 break
             safe = len(held) - max((overlap(held, s) for s in stop), default=0)
-            if safe:
+            if safe and self.new_tokens <= self.settings.max_tokens - self._held_tokens:
+                given = (given + held[:safe])[-TAIL:]
                 yield held[:safe]
                 held = held[safe:]
+        if self.finish_reason == "length" and self._held_tokens:
+            held = self._cut(given, held)
         if held:
             yield held
+
+    def _cut(self, given: str, held: str) -> str:
+        """`held` up to where the text is to end, which has all its tokens. The figures are then of these."""
+        end, in_words = self.ends[-1], min(WORD, self.settings.max_tokens // 20)
+        since = self.ends[-1 - in_words] if in_words < len(self.ends) else 0
+        keep = whole_end(given, held, end - since, self.tokenizer.habits.paragraphs)
+        end -= len(held) - keep
+        self.new_tokens = bisect_left(self.ends, end) + 1
+        self.ends = [min(at, end) for at in self.ends[: self.new_tokens]]
+        if self.logprobs is not None:
+            self.logprobs = self.logprobs[: self.new_tokens]
+        return held[:keep]
 
     def _tokens(self) -> Iterator[str]:
         """The new text, token by token: "" for one that ends within a character."""
@@ -182,19 +199,13 @@ class Continuation:
         repetition = self._repetition(context)
         while token != self.tokenizer.eot:
             piece = self.tokenizer.token_bytes(token)[given:]
-            if self._last and self._last.may_end(self.new_tokens, piece):
-                self.finish_reason = "length"
-                if self.logprobs:
-                    self.logprobs.pop()
-                return
             context.append(token)
             repetition.add(token)
             text = decoder.decode(piece)
             self._is_blank = self._is_blank and SOMETHING.search(text) is None
             self._like_rows.add(piece, text)
-            for follower in (self._end, self._last):
-                if follower:
-                    follower.add(text)
+            if self._end:
+                self._end.add(text)
             self.new_tokens += 1
             yield text
             given = 0

@@ -63,7 +63,7 @@ class SamplingOptions(llm.Options):
     )
     max_tokens: int | None = Field(
         None,
-        description="How many tokens to write at most; with real_words up to 50 fewer, where a sentence or a "
+        description="How many tokens to write at most; with real_words up to 80 fewer, where a sentence or a "
         "line ends. Default: 500",
     )
     temperature: float | None = Field(

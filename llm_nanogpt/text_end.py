@@ -16,11 +16,11 @@ from .habits.lines import MARKS
 NEVER_DRAWN = 6.0  # nats: by default, a token that is so much less likely than the likeliest is not drawn
 NOTHING_LOST = 0.02  # the fraction of the likeliest token's probability below which a loss changes nothing
 TINY = 1e-30  # in place of a probability of 0, of which there is no logarithm
-# Of the tokens that a text may have, this many at the end are left out where a sentence or a line ends, but
-# at most a fifth of them. LOG.md, "What people read, again".
-SENTENCE = 50
-WORD = 8  # the same where a word ends, but at most 1/20 of them
-TAIL = 40  # characters at the end of a text that are looked at
+# A text that is cut ends with the last sentence or line of its last tokens: of so many, but of half of those
+# that it may have at most. LOG.md, "Texts that are cut, again".
+HELD = 80
+WORD = 8  # or else with a word, if there is one in so many, and in 1/20 at most
+TAIL = 40  # characters before a place that are looked at to tell whether a sentence ends there
 SOMETHING = re.compile(r"[^\W_]|[^\x00-\x7f]")  # a text with nothing of this is "", "\n" or "!"
 
 # A sentence ends in a mark, but not "e.g.", "J. R." or the "2." of a step.
@@ -77,26 +77,23 @@ class TextEnd:
         return p
 
 
-class LastTokens:
-    """Says where a text that soon has all its tokens is to end: with a sentence or a line, or at least with a
-    whole word."""
+def whole_end(given: str, held: str, in_words: int, lines: bool) -> int:
+    """How many characters of `held`, the end of a text that is cut, to keep after `given`.
 
-    def __init__(self, max_tokens: int) -> None:
-        self._sentence = max_tokens - min(SENTENCE, max_tokens // 5)
-        self._word = max_tokens - min(WORD, max_tokens // 20)
-        self._tail = ""
-
-    def add(self, text: str) -> None:
-        self._tail = (self._tail + text)[-TAIL:]
-
-    def may_end(self, written: int, piece: bytes) -> bool:
-        """Whether the text is to end before `piece`, the next token's bytes, with `written` tokens."""
-        if written < self._sentence:
-            return False
-        after = piece.decode("utf-8", "replace")
-        if written >= self._word and (self._tail[-1:].isspace() or after[:1].isspace()):
-            return bool(self._tail.strip())
-        return ends_sentence(self._tail, after)
+    They end where the last sentence or line does in it, or else where a word does in the last `in_words`
+    characters. `lines`: a line is as good as a sentence; in verse, and where lines were wrapped, it is only
+    better than none.
+    """
+    text = given[-TAIL:] + held
+    start = len(text) - len(held)
+    places = [at for at in range(start + 1, len(text) + 1) if not text[at - 1].isspace()]
+    if given.strip():
+        places = [start, *places]
+    ends = [at for at in places if ends_sentence(text[:at], text[at:] or " ")]
+    sentences = [at for at in ends if lines or _ends_in_mark(text[:at].rstrip())]
+    words = [at for at in places if at >= len(text) - in_words and text[at : at + 1].isspace()]
+    best = sentences or ends or words or [len(text)]
+    return best[-1] - start
 
 
 def ends_sentence(before: str, after: str) -> bool:
@@ -105,4 +102,8 @@ def ends_sentence(before: str, after: str) -> bool:
     gap = before[len(text) :] + after[: len(after) - len(after.lstrip())]
     if "\n" in gap:
         return bool(text) and not _GOES_ON.search(text)
-    return bool(_SPACELESS_SENTENCE.search(text) or (gap and _SENTENCE.search(text)))
+    return _ends_in_mark(text) and (bool(gap) or bool(_SPACELESS_SENTENCE.search(text)))
+
+
+def _ends_in_mark(text: str) -> bool:
+    return bool(_SPACELESS_SENTENCE.search(text) or _SENTENCE.search(text))

@@ -22,7 +22,7 @@ from llm_nanogpt.gpt_torch import TorchModel
 from llm_nanogpt.guidance import GuidedModel
 from llm_nanogpt.loading import load_model
 from llm_nanogpt.sampler import Sampler, log_softmax
-from llm_nanogpt.text_end import ends_sentence, keep_end
+from llm_nanogpt.text_end import ends_sentence, keep_end, whole_end
 from llm_nanogpt.tokenizer import Tokenizer
 from llm_nanogpt.tokenizer_training import train_bpe, train_char
 from llm_nanogpt.words import LETTERS, MARK, WordCounter, WordList, last_word, words
@@ -117,29 +117,65 @@ PROSE = "One of them. Two, e.g. this; and three in 3. places: so on\n"
 @pytest.mark.parametrize(
     ("max_tokens", "text"),
     [
-        (148, PROSE * 2 + "One of them."),  # a sentence ends in the last 29
-        (130, (PROSE * 2)[:-1]),  # a line in the last 26
-        (106, PROSE + "One of them. Two, e.g. this; and three in "),  # a word in the last 5
-        (54, PROSE[:52]),  # a word in the last 2
-        (50, PROSE[:50]),  # nothing in the last 10
-        (400, (PROSE * 6)[:-1]),  # a line in the last 50
+        (148, PROSE * 2 + "One of them."),  # a sentence ends in the last 74
+        (125, (PROSE * 2)[:-1]),  # a line
+        (106, PROSE + "One of them."),
+        (54, PROSE[:52]),  # only a word in the last 27, and in the last 2
+        (50, PROSE[:50]),  # nothing
+        (400, (PROSE * 6 + "One of them.")),  # a sentence in the last 80
+        (1, "O"),
     ],
 )
 def test_a_text_that_is_cut_ends_with_a_sentence_or_a_line_or_a_word(max_tokens, text):
     char = train_char([PROSE])
     char.words = WordList(words(PROSE))
+    char.habits = replace(char.habits, paragraphs=True)
     ids = char.encode(PROSE)
     model = Scripted(always(*ids[-1:], *ids[:-1]), 512)
 
-    def write(real_words):
+    def write(real_words, **options):
         sampler = Sampler(dry_multiplier=0, real_words=real_words, seed=0)
-        return generate(model, char, "", max_tokens=max_tokens, logprobs=0, sampler=sampler)
+        return generate(model, char, "", max_tokens=max_tokens, logprobs=0, sampler=sampler, **options)
 
     run = write(real_words=True)
     assert "".join(run) == text
     assert run.finish_reason == "length"
-    assert len(run.logprobs) == len(run.ends) == run.new_tokens == len(text)
+    assert len(run.logprobs) == len(run.ends) == run.new_tokens == run.ends[-1] == len(text)
     assert len("".join(write(real_words=False))) == max_tokens
+
+
+def test_a_text_that_a_stop_text_or_the_model_ends_is_whole():
+    char = train_char([PROSE])
+    char.words = WordList(words(PROSE))
+    ids = char.encode(PROSE)
+
+    def write(*after, **options):
+        model = Scripted(always(*after, *ids), 512)
+        return generate(model, char, "", sampler=Sampler(dry_multiplier=0), **options)
+
+    run = write(ids[-1], max_tokens=30, stop=["this"])
+    assert "".join(run) == "One of them. Two, e.g. " and run.finish_reason == "stop"
+    run = write(char.eot, max_tokens=len(ids) + 5)
+    assert "".join(run) == PROSE and run.finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("given", "held", "lines", "kept"),
+    [
+        ("The old", ", she said. And the\nnew", False, ", she said."),  # wrapped
+        ("The old", ", she said. And the\nnew", True, ", she said. And the"),
+        ("The old", " and the\nnew", False, " and the"),
+        ("The old", " and\n\n", False, " and"),
+        ("The old.", " And the", True, ""),
+        ("", "2. Stir it well", True, "2. Stir it"),
+        ("", "\n\n", True, "\n\n"),
+        ("", "Stir it.", True, "Stir it."),
+        ("Die alte", " Frau. Und", True, " Frau."),
+        ("天気", "です。雨", True, "です。"),
+    ],
+)
+def test_what_is_kept_of_a_text_that_is_cut(given, held, lines, kept):
+    assert held[: whole_end(given, held, 5, lines)] == kept
 
 
 @pytest.mark.parametrize(
