@@ -21,26 +21,20 @@ class Apostrophes:
         self._known, self._lists = known, (joined, WordList(joined_words(prompt, known.fold)))
         self._tail, self._begun = "", b""  # what the text has after its last space; the bytes of a character
         self._joining = False  # whether that has an apostrophe
-        self._accepted: bytes | None = None  # the last piece that was, after what there is now
         self._follow(prompt)
 
     def accepts(self, piece: bytes) -> bool:
-        accepted = self._judge(self._begun + piece)
-        if accepted:
-            self._accepted = piece
-        return accepted
-
-    def _judge(self, piece: bytes) -> bool:
-        if not (self._joining or ASCII_MARK in piece or OTHER_MARK in piece):
+        whole = self._begun + piece
+        if not (self._joining or ASCII_MARK in whole or OTHER_MARK in whole):
             return True
-        text = self._tail + piece.decode("utf-8", "ignore")
+        text = self._tail + whole.decode("utf-8", "ignore")
         return all(self._knows(match[0], match.end() == len(text)) for match in JOINED.finditer(text))
 
     def add(self, piece: bytes) -> None:
-        if piece != self._accepted and not self.accepts(piece):
+        if not self.accepts(piece):
             self._tail = ""  # the rest of it may be anything
         piece = self._begun + piece
-        self._begun, self._accepted = b"", None
+        self._begun = b""
         try:
             text = piece.decode()
         except UnicodeDecodeError as ex:

@@ -27,7 +27,10 @@ class LikeRows:
         self._apostrophes: Apostrophes | None = None
         if words and words.joined is not None:
             self._apostrophes = Apostrophes(words, words.joined, prompt)
-        self._followers = tokenizer.habits.followers(tokenizer, prompt) if real_words else []
+        followers = tokenizer.habits.followers(tokenizer, prompt) if real_words else []
+        # Found once: to find a method in ten classes in turn, for each token, takes longer than calling it.
+        self._add_to_each = [follower.add for follower in followers]
+        self._penalise_by_each = [follower.penalise for follower in followers]
         # The bytes of the first character after a prompt that ends in a script without spaces: no mark that
         # was not typed is put on that prompt. None once the character is whole.
         self._begun = b"" if ends_in_character(prompt) else None
@@ -38,8 +41,8 @@ class LikeRows:
             self._speller.add(piece)
         if self._apostrophes:
             self._apostrophes.add(piece)
-        for follower in self._followers:
-            follower.add(text)
+        for add in self._add_to_each:
+            add(text)
         if self._begun is not None:
             self._begun += piece
             self._begun = None if self._begun.decode("utf-8", "ignore") else self._begun
@@ -66,5 +69,5 @@ class LikeRows:
 
     def penalise(self, logits: np.ndarray) -> None:
         """Make what is unlike the rows less likely, in `logits` (V,) of the next token."""
-        for follower in self._followers:
-            follower.penalise(logits)
+        for penalise in self._penalise_by_each:
+            penalise(logits)

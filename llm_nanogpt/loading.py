@@ -86,7 +86,9 @@ def _open(folder: Path, device: str | None, stamp: tuple[int, ...] | None) -> Op
         if tokenizer.n_letters > checkpoint.config.vocab_size:
             reason = "its tokenizer has more tokens than the model"
             raise BrokenModel(folder.name, f"Model {folder.name!r} is broken: {reason}")
-        tokenizer.habits = read_habits(checkpoint.meta.get("corpus") or {})
+        # A model without <|endoftext|> was imported, and has no rows.
+        if tokenizer.n_vocab <= checkpoint.config.vocab_size:
+            tokenizer.habits = read_habits(checkpoint.meta.get("corpus") or {})
         model, why = load_model(replace(checkpoint, path=files), device)
         return OpenedModel(checkpoint, model, why, tokenizer)
 

@@ -121,12 +121,6 @@ def test_what_is_open_for_long_is_likelier_to_be_closed(bpe):
     assert after[closing] == -MISPLACED and after[bpe.eot] == after[opening] == 0
 
 
-def test_a_model_may_have_fewer_tokens_than_its_tokenizer():
-    tokenizer = train_char(["(a)"])
-    brackets = Brackets(tokenizer, {"(": Lengths(10, 20)}, "(")
-    assert len(penalised(brackets, np.zeros(tokenizer.n_vocab - 1, np.float32))) == tokenizer.n_vocab - 1
-
-
 class Forgetful:
     """A model that opens and closes brackets and quotes as it likes, and likes to end."""
 
@@ -233,12 +227,11 @@ def test_a_quote_after_a_space_closes_none(bpe, kind):
         assert after("so", "", tokenizer.encode(' "')[0]) == 0
 
 
-@pytest.mark.parametrize("fewer", [0, 1])
-def test_a_text_that_would_end_within_a_quote_closes_it(fewer):
+def test_a_text_that_would_end_within_a_quote_closes_it():
     tokenizer = train_char([TEXT])
     quote, line = (tokenizer.encode(mark)[0] for mark in ('"', "\n"))
     brackets = Brackets(tokenizer, {QUOTE: Lengths(10, 20)}, 'a "so', LONE)
-    logits = np.full(tokenizer.n_vocab - fewer, -9, np.float32)
+    logits = np.full(tokenizer.n_vocab, -9, np.float32)
     logits[line] = 0
     after = penalised(brackets, logits)
     assert after[line] == -MISPLACED and after[quote] == pytest.approx(0, abs=0.01)

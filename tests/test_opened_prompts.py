@@ -27,8 +27,6 @@ def test_no_gap_is_left_right_after_it(bpe):
     lost = [bpe.token_bytes(i) for i in np.flatnonzero(logits) if i != bpe.eot]
     assert b" " in lost and b"\n" in lost and not Counter(t[:1] for t in lost).keys() & {b"a", b")"}
     assert logits[bpe.eot] < 0
-    short = np.zeros(40, np.float32)
-    OpenedPrompt(bpe).penalise(short)  # a model with fewer tokens than its tokenizer
     follower.add("so")
     logits[:] = before
     follower.penalise(logits)

@@ -88,12 +88,6 @@ def test_a_vocabulary_without_the_closing_quote_has_the_straight_one(bpe):
     assert not logits.any()
 
 
-def test_a_model_may_have_fewer_tokens_than_its_tokenizer(bpe):
-    follower = PromptQuotes(bpe, ['"'])
-    follower.add("so")
-    follower.penalise(np.zeros(20, np.float32))
-
-
 def test_it_follows_what_is_known_of_a_table(bpe):
     def follows(habits, prompt):
         return any(isinstance(each, PromptQuotes) for each in habits.followers(bpe, prompt))

@@ -85,14 +85,12 @@ def test_a_sentence_ends_where_the_next_begins(bpe):
     assert not lost(bpe, "pytest.json import")
 
 
-def test_rows_that_say_items_again_are_left_alone_and_a_model_with_fewer_tokens_too(bpe):
+def test_rows_that_say_items_again_are_left_alone(bpe):
     def followed(habits):
         return any(isinstance(each, RepeatedItem) for each in habits.followers(bpe, ""))
 
     assert followed(Habits(items_again=AGAIN)) and not followed(Habits(items_again=AGAIN + 0.001))
     assert not followed(Habits())
-    follower = RepeatedItem(bpe, "import pytest\nimport pytest")
-    assert penalised(follower, np.zeros(9, np.float32)).shape == (9,)
 
 
 def test_texts_of_a_model_repeat_fewer_items(tmp_path, bpe):

@@ -56,7 +56,6 @@ def test_a_second_space_within_a_line_is_less_likely(bpe, prompt, texts, held_ba
     changed = penalised(spaces, logits)
     some = {"one": one, "two": two, "none": one[:0]}[held_back]
     assert (changed[some] == -STRENGTH).all() and changed.sum() == -STRENGTH * len(some)
-    assert penalised(spaces, logits[:40]).shape == (40,)  # a model may have fewer tokens
 
 
 class SpacesOften:

@@ -246,11 +246,11 @@ class Brackets:
         """Put on logits (V,) of the next token what brackets put on some and take off others."""
         if len(self._effects.closers):
             self._close_instead_of_ending(logits)
-        logits -= self._effects.misplaced[: len(logits)]
+        logits -= self._effects.misplaced
         if self._opened:
             overdue = max(self._lengths[kind].beyond(self._length - at) for kind, at in self._opened)
             if overdue > 0:
-                logits += STRENGTH * overdue * self._effects.closing[: len(logits)]
+                logits += STRENGTH * overdue * self._effects.closing
 
     def _close_instead_of_ending(self, logits: np.ndarray) -> None:
         """Give what closes a quote also the probability of what ends its line or the text: a model that would
@@ -258,10 +258,6 @@ class Brackets:
         import numpy as np
 
         closers, ends = self._effects.closers, self._effects.ends
-        if len(logits) < self._tokens.n_vocab:
-            closers, ends = closers[closers < len(logits)], ends[ends < len(logits)]
-            if not len(closers) or not len(ends):
-                return
         closing, ending = logits[closers], logits[ends]
         # Of each the likeliest stands for all: sums take twice as long.
         gain = float(ending.max() - closing.max())

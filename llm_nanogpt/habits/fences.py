@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FENCES = ('"""', "'''", "```")
 _ANY = re.compile("|".join(FENCES))
+_MARK = re.compile(r"""["'`]""")  # what they are made of
 # A kind of fence is kept to if the rows close so many, and leave at most this fraction of them open.
 FEWEST, LEFT_OPEN = 20, 0.05
 # The usual and the rare length of what is within a fence: these fractions of those in the rows are shorter
@@ -86,6 +87,9 @@ class Fences:
 
     def add(self, text: str) -> None:
         """Take in what was written next."""
+        if not self._tail and not _MARK.search(text):
+            self._within += len(text)
+            return
         text, start = self._tail + text, 0
         self._within -= len(self._tail)
         for match in _ANY.finditer(text):
@@ -103,8 +107,7 @@ class Fences:
         if self._opened is None:
             return
         eot, ids = self._tokenizer.eot, tokens_with_one(self._tokenizer, self._opened)
-        if eot < len(logits):
-            logits[eot] -= END
+        logits[eot] -= END
         beyond = self._lengths[self._opened].beyond(self._within)
         if beyond > 0:
-            logits[ids[ids < len(logits)]] += STRENGTH * beyond
+            logits[ids] += STRENGTH * beyond

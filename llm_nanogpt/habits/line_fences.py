@@ -69,5 +69,4 @@ class LineFences:
 
     def penalise(self, logits: np.ndarray) -> None:
         """Make fences within a line most unlikely, in `logits` (V,) of the next token."""
-        never = self._never[self._begun]
-        logits[never[never < len(logits)]] -= NEVER
+        logits[self._never[self._begun]] -= NEVER

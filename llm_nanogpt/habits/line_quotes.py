@@ -104,7 +104,7 @@ class LineQuotes:
         """Make what closes the quote more likely, in `logits` (V,) of the next token."""
         if self._open_at is None:
             return
-        logits[self._unclosed[self._unclosed < len(logits)]] -= UNCLOSED
+        logits[self._unclosed] -= UNCLOSED
         beyond = self._lengths.beyond(len(self._line) - self._open_at)
         if beyond > 0:
-            logits[self._closing[self._closing < len(logits)]] += STRENGTH * beyond
+            logits[self._closing] += STRENGTH * beyond

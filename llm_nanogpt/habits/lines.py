@@ -74,4 +74,4 @@ class LongLine:
         """Make what ends the line more likely, in `logits` (V,) of the next token."""
         beyond = self._lengths.beyond(self._length)
         if beyond > 0 and (self._after_mark or not self._paragraphs):
-            logits[self._ends[self._ends < len(logits)]] += STRENGTH * beyond
+            logits[self._ends] += STRENGTH * beyond

@@ -55,4 +55,4 @@ class OpenedPrompt:
     def penalise(self, logits: np.ndarray) -> None:
         """Make what leaves a gap, or with `item` none, less likely in `logits` (V,) of the first token."""
         if not self._begun:
-            logits[[i for i in self._unlikely if i < len(logits)]] -= STRENGTH
+            logits[self._unlikely] -= STRENGTH

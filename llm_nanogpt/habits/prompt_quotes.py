@@ -96,15 +96,14 @@ class PromptQuotes:
     def penalise(self, logits: np.ndarray) -> None:
         """Make what closes the innermost one likelier, in `logits` (V,) of the next token."""
         if self._just_closed:
-            logits[self._joined[self._joined < len(logits)]] -= JOINED
+            logits[self._joined] -= JOINED
         if not self._closers:
             return
-        closers = self._closers[-1].ids
-        closers, ends = closers[closers < len(logits)], self._ends[self._ends < len(logits)]
+        closers, ends = self._closers[-1].ids, self._ends
         if not len(closers):
             return
         # A model that would end the line has forgotten the quote.
-        wanted = float(logits[ends].max()) if len(ends) else -1e9
+        wanted = float(logits[ends].max())
         if self._after_sentence and self._length >= ENOUGH:
             wanted = float(logits.max()) + CLOSES
         closing = float(logits[closers].max())

@@ -128,4 +128,4 @@ class RepeatedItem:
                     ids, nats = self._tokens.ids[said[-1]], COMPLETES
                 else:
                     continue
-                logits[ids[ids < len(logits)]] -= nats
+                logits[ids] -= nats

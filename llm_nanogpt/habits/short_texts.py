@@ -38,5 +38,5 @@ class ShortText:
     def penalise(self, logits: np.ndarray) -> None:
         """Make the end less likely, in `logits` (V,) of the next token."""
         beyond = self._lengths.beyond(self._length)
-        if beyond > 0 and self._eot < len(logits):  # some imported models have no end
+        if beyond > 0:
             logits[self._eot] -= min(STRENGTH * beyond, STRONGEST)

@@ -70,12 +70,12 @@ class SignRun:
 
     def penalise(self, logits: np.ndarray) -> None:
         """Make what would lengthen the run less likely, in `logits` (V,) of the next token."""
-        import numpy as np
-
         beyond = self._lengths.beyond(self._length)
         if beyond <= 0:
             return
-        goes_on = self._signs[: len(logits)]
+        import numpy as np
+
+        goes_on = self._signs
         if self._after_letter:
-            goes_on = goes_on & ~self._letters[: len(logits)]
+            goes_on = goes_on & ~self._letters
         logits -= goes_on * np.float32(STRENGTH * beyond)  # seven times as fast as an index

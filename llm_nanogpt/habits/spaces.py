@@ -63,6 +63,5 @@ class Spaces:
 
     def penalise(self, logits: np.ndarray) -> None:
         """Make a second space less likely, in `logits` (V,) of the next token."""
-        ids = self._held_back
-        if len(ids):
-            logits[ids[ids < len(logits)]] -= STRENGTH
+        if len(self._held_back):
+            logits[self._held_back] -= STRENGTH

@@ -56,4 +56,4 @@ class Start:
     def penalise(self, logits: np.ndarray) -> None:
         """Make rare starts less likely, in `logits` (V,) of the first token."""
         if not self._begun:
-            logits[self._rare[self._rare < len(logits)]] -= STRENGTH
+            logits[self._rare] -= STRENGTH

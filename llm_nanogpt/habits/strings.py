@@ -44,8 +44,8 @@ class Unbroken:
 
     def penalise(self, logits: np.ndarray) -> None:
         """Make what lengthens the string less likely, in `logits` (V,) of the next token."""
-        import numpy as np
-
         beyond = self._lengths.beyond(self._length)
         if beyond > 0:
-            logits -= self._unbroken[: len(logits)] * np.float32(STRENGTH * beyond)
+            import numpy as np
+
+            logits -= self._unbroken * np.float32(STRENGTH * beyond)

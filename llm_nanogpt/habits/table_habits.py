@@ -39,7 +39,7 @@ class Follower(Protocol):
     def add(self, text: str) -> None: ...
 
     def penalise(self, logits: np.ndarray) -> None:
-        """Change logits (V,) of the next token. A tokenizer may have more tokens than its model."""
+        """Change logits (n_vocab,) of the next token."""
 
 
 @dataclass(frozen=True)
