@@ -30,7 +30,7 @@ from datasette_nanogpt.registry.manage import remove_model, rename_model
 from datasette_nanogpt.registry.process_id import process_id
 from datasette_nanogpt.registry.runs import delete_runs, end_run, find_runs
 from datasette_nanogpt.registry.statements import insert
-from datasette_nanogpt.training import measure, population
+from datasette_nanogpt.training import choose_members, measure
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
@@ -156,9 +156,9 @@ def a_checkpoint(box: Box) -> None:
 
 def train_several(box: Box, tell: Tell, **changes: Any) -> None:
     """Two models, and one that learns from both."""
-    population.FEWEST_MEMBERS = population.MOST_MEMBERS = 2
-    population.FEWEST_GENERATIONS = population.MOST_GENERATIONS = 1
-    population.MAX_MODELS = 3
+    choose_members.FEWEST_MEMBERS = choose_members.MOST_MEMBERS = 2
+    choose_members.FEWEST_GENERATIONS = choose_members.MOST_GENERATIONS = 1
+    choose_members.MAX_MODELS = 3
     measure.training_flops = lambda *_: 1e15  # there is time for all of them
     steps = {"max_iters": None, "eval_interval": None, "minutes": 2.0, "batch_size": 16}
     train(box, tell, **(steps | changes))

@@ -28,7 +28,7 @@ from pathlib import Path
 from machine import machine
 from vs_nanogpt import finish, train
 
-from datasette_nanogpt.training.population import MAX_CHAIN
+from datasette_nanogpt.training.choose_members import MAX_CHAIN
 from datasette_nanogpt.training.sizes import SIZES
 
 GRID = Path(__file__).with_name("plan_grid.json")

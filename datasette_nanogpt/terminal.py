@@ -33,7 +33,7 @@ from .events import (
     TablePreview,
 )
 from .formatting import duration, memory_size, not_read, shown_name, text_size, without_controls
-from .training.population import MAX_MODELS
+from .training.choose_members import MAX_MODELS
 from .training.replaced import what_is_kept
 
 if TYPE_CHECKING:

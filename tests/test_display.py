@@ -24,7 +24,7 @@ from datasette_nanogpt.terminal import (
     preview_lines,
     status,
 )
-from datasette_nanogpt.training.population import MAX_MODELS
+from datasette_nanogpt.training.choose_members import MAX_MODELS
 from llm_nanogpt.counts import counted
 
 STEP = Step(

@@ -10,7 +10,7 @@ from conftest import TEXTS, tiny_config
 from datasette_nanogpt.events import Evaluation, Finished, Note
 from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.metrics import model_names, scores_of, speed_of_last_model
-from datasette_nanogpt.training import join_models, joined_size, population
+from datasette_nanogpt.training import choose_members, join_models, joined_size, reading
 from datasette_nanogpt.training.disk import bytes_of_run
 from datasette_nanogpt.training.join_models import best_alike, join, models_to_join, planned_parameters
 from datasette_nanogpt.training.joined_size import joined_config
@@ -96,8 +96,8 @@ def test_a_plan_counts_the_joined_model_in_memory_and_on_the_disk():
 
 @pytest.fixture
 def options(tmp_path, monkeypatch):
-    monkeypatch.setattr(population, "MAX_MODELS", 3)  # s, m, m
-    monkeypatch.setattr(population, "MOST_REPEATS", 1)
+    monkeypatch.setattr(choose_members, "MAX_MODELS", 3)  # s, m, m
+    monkeypatch.setattr(reading, "MOST_REPEATS", 1)
     path = tmp_path / "blog.db"
     sqlite_utils.Database(path)["entry"].insert_all({"id": i, "body": t} for i, t in enumerate(TEXTS[:60]))
     shape = {"block_size": 16, "batch_size": 64, "vocab_size": 300}
@@ -136,6 +136,6 @@ def test_a_run_keeps_the_joined_model_if_it_is_worth_its_size_and_a_resume_knows
 
 def test_a_size_that_was_asked_for_is_the_size_of_the_model(options, home, monkeypatch):
     monkeypatch.setattr(join_models, "WORTH_JOINING", 10.0)
-    monkeypatch.setattr(population, "MAX_MODELS", 2)
+    monkeypatch.setattr(choose_members, "MAX_MODELS", 2)
     list(train_table(replace(options, size="xs", minutes=0.2)))
     assert read_checkpoint(home / "nanogpt-blog").config.n_embd == 64

@@ -19,7 +19,7 @@ from datasette_nanogpt.events import Evaluation, Finished, Note, Prepared, Progr
 from datasette_nanogpt.registry.db import open_registry
 from datasette_nanogpt.registry.runs import Run
 from datasette_nanogpt.terminal import closing_lines, plan_lines
-from datasette_nanogpt.training import measure, population, preparation, recipe, table_run
+from datasette_nanogpt.training import choose_members, measure, preparation, reading, recipe, table_run
 from datasette_nanogpt.training.distributed import SINGLE_PROCESS
 from datasette_nanogpt.training.dry_run import preview_table
 from datasette_nanogpt.training.enough_text import check_enough_text
@@ -335,8 +335,8 @@ def test_a_resume_that_breaks_off_goes_on_to_its_own_limit(options, home):
 
 
 def test_little_text_ends_a_run_and_more_minutes_go_on_with_it(options, home, monkeypatch):
-    monkeypatch.setattr(population, "MAX_MODELS", 4)
-    monkeypatch.setattr(population, "MOST_REPEATS", 1)  # or else it takes longer
+    monkeypatch.setattr(choose_members, "MAX_MODELS", 4)
+    monkeypatch.setattr(reading, "MOST_REPEATS", 1)  # or else it takes longer
     by_time = replace(options, max_iters=None, minutes=0.9, batch_size=64, eval_interval=None)
     *_, last = run(by_time)
     settings = read_checkpoint(home / "nanogpt-blog").meta["settings"]
@@ -344,7 +344,7 @@ def test_little_text_ends_a_run_and_more_minutes_go_on_with_it(options, home, mo
     for minutes in (last.seconds / 120, 0.9):  # fewer than it took; as many as it had
         with pytest.raises(NanogptError, match="give a larger --minutes"):
             run(TrainOptions(options.database, "entry", resume=True, minutes=minutes))
-    monkeypatch.setattr(population, "MAX_MODELS", 5)
+    monkeypatch.setattr(choose_members, "MAX_MODELS", 5)
     for minutes in (0.89, 1.0):  # others than it had
         for event in train_table(TrainOptions(options.database, "entry", resume=True, minutes=minutes)):
             if isinstance(event, Step):

@@ -8,6 +8,20 @@ import pytest
 from datasette_nanogpt.data.prepare import choose_vocab_size
 from datasette_nanogpt.training import measure
 from datasette_nanogpt.training.budget import DEFAULT_FLOPS, GPU_WINDOWS, Budget, machine_speed
+from datasette_nanogpt.training.choose_members import (
+    DELAY,
+    FEWEST_MEMBERS,
+    MAX_MODELS,
+    MOST_GENERATIONS,
+    MOST_MEMBERS,
+    PAIR_EPOCHS,
+    STUDENT_EPOCHS,
+    leave_out,
+    lengthen_last,
+    one_more,
+    shared_by_pair,
+    without,
+)
 from datasette_nanogpt.training.flops import (
     flops_per_token,
     work_of_teaching,
@@ -19,36 +33,23 @@ from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.plan import LONG_TEXT, choose_plan
 from datasette_nanogpt.training.population import (
     DECAY_PER_EPOCH,
-    DELAY,
-    FEWEST_MEMBERS,
     LAST_EPOCHS,
     MAX_EPOCHS,
-    MAX_MODELS,
-    MOST_GENERATIONS,
-    MOST_MEMBERS,
-    PAIR_EPOCHS,
-    STUDENT_EPOCHS,
     Member,
     at_once,
     chain,
-    epoch_tokens,
     last_student,
-    leave_out,
-    lengthen_last,
-    one_more,
     population,
-    shared_by_pair,
-    steps_of,
-    without,
-    works,
 )
 from datasette_nanogpt.training.rates import choose_rates
+from datasette_nanogpt.training.reading import Reading
 from datasette_nanogpt.training.recipe import resolve
 from datasette_nanogpt.training.sizes import SIZES, make_config
 from llm_nanogpt.errors import NanogptError
 
 TINY, BLOG, LARGE = 10_000, 900_000, 300_000_000  # tokens
 TEXTS = [TINY, BLOG, LARGE]
+OF_BLOG = Reading(BLOG, 1024)
 NAMES = list(SIZES)
 
 
@@ -154,7 +155,7 @@ def test_more_time_never_buys_less(tokens):
         p = plan(tokens, budget)
         members = [each.member for each in models_of(p)]
         step = p.batch_size * p.config.block_size
-        work = sum(works(members, tokens, step))
+        work = sum(Reading(tokens, step).works(members))
         assert work <= 1.001 * budget * 60 * DEFAULT_FLOPS
         spent.append(work)
     assert all(later >= 0.99 * earlier for earlier, later in zip(spent, spent[1:], strict=False))
@@ -167,7 +168,7 @@ def test_from_ten_seconds_to_a_night_each_plan_buys_what_the_shorter_one_does(to
     while seconds <= 8 * 3600:
         p = plan(tokens, seconds / 60, choose_vocab_size(3 * tokens), **machine)
         step = p.batch_size * p.config.block_size
-        work = sum(works([each.member for each in models_of(p)], tokens, step))
+        work = sum(Reading(tokens, step).works([each.member for each in models_of(p)]))
         assert 0.99 * before <= work <= 1.001 * seconds * machine["flops"]
         before, seconds = max(before, work), 1.4 * seconds
 
@@ -191,10 +192,10 @@ def test_a_short_text_is_read_more_often_the_smaller_the_model_is():
     for tokens, wanted in ((kilobytes, {"xs": 147, "s": 75, "m": 37}), (500, {"xs": 16, "m": 16})):
         for size, steps in wanted.items():
             member = Member(make_config(size, 512, {"block_size": 64}), MAX_EPOCHS)
-            assert steps_of(member, tokens, 512) == pytest.approx(steps, abs=1)
+            assert Reading(tokens, 512).steps(member) == pytest.approx(steps, abs=1)
             # The weights decay as much in all, however often it is read.
             rate, decay = choose_rates(
-                MAX_EPOCHS, epoch_tokens(member.config, tokens, 512), 512, DECAY_PER_EPOCH
+                MAX_EPOCHS, Reading(tokens, 512).epoch_tokens(member.config), 512, DECAY_PER_EPOCH
             )
             assert rate * decay * steps == pytest.approx(MAX_EPOCHS * DECAY_PER_EPOCH, rel=0.05)
     plans = (plan(kilobytes, 1, given={"size": "xs"}, flops=1e7 * 1.3**power) for power in range(60))
@@ -230,22 +231,22 @@ def test_each_generation_learns_from_all_of_the_one_before():
     ]
     assert [m.teachers for m in members] == [()] * 3 + [(0, 1, 2)] * 3 + [(3, 4, 5)]
     # What the teachers predict is computed once for all of their students.
-    costs = works(members, BLOG, 1024)
+    costs = OF_BLOG.works(members)
     assert costs[0] == costs[1] and costs[3] > costs[4] == costs[5]
 
 
 def test_members_are_left_out_so_that_the_last_one_gets_its_epochs():
     config = plan(BLOG).config
     members = population(config, 4, 2)
-    costs = works(members, BLOG, 1024)
+    costs = OF_BLOG.works(members)
     rest = sum(costs[2:])
-    assert leave_out(members, 1, (BLOG, 1024), rest) == set()
-    out = leave_out(members, 1, (BLOG, 1024), rest - 3.5 * costs[5])
+    assert leave_out(members, 1, OF_BLOG, rest) == set()
+    out = leave_out(members, 1, OF_BLOG, rest - 3.5 * costs[5])
     assert out and 8 not in out and 0 not in out and 1 not in out
     kept = without(members, out)
     assert kept[-1].config == config and all(max(m.teachers, default=0) < i + 1 for i, m in enumerate(kept))
     # With nothing left at all the last one learns from those that are trained.
-    out = leave_out(members, 1, (BLOG, 1024), 0.0)
+    out = leave_out(members, 1, OF_BLOG, 0.0)
     assert out == set(range(2, 8)) and without(members, out)[-1].teachers == (0, 1)
 
 
@@ -357,27 +358,27 @@ def test_a_machine_that_is_slower_than_planned_trains_the_last_model_all_the_sam
     given = plan(BLOG, flops=5e11)
     small, big = given.teachers[0].config, given.config
     members = chain([small, small, big, big])
-    last = works(members, BLOG, 1024)[-1] / DELAY
-    outs = [leave_out(members, 0, (BLOG, 1024), last * t) for t in (2.5, 1.7, 1, 0.1)]
+    last = OF_BLOG.works(members)[-1] / DELAY
+    outs = [leave_out(members, 0, OF_BLOG, last * t) for t in (2.5, 1.7, 1, 0.1)]
     assert outs == [set(), {1}, {1, 2}, {1, 2}]
-    assert leave_out(members, 2, (BLOG, 1024), 1.0) == set()  # the last one anyway
+    assert leave_out(members, 2, OF_BLOG, 1.0) == set()  # the last one anyway
 
 
 def test_the_last_student_gets_the_time_that_is_left():
     """After models were left out, or where steps are faster than planned; none is taken from it."""
     config = plan(BLOG, flops=5e11).config
     members = chain([config, config, config])
-    rest = sum(works(members, BLOG, 1024)[1:])
+    rest = sum(OF_BLOG.works(members)[1:])
     epoch = BLOG / 1024 * work_per_step(config, 1024)
     epochs = [
-        lengthen_last(members, 0, BLOG, 1024, rest + n * epoch)[-1].epochs for n in (-1.0, 0.0, 2.5, 100.0)
+        lengthen_last(members, 0, OF_BLOG, rest + n * epoch)[-1].epochs for n in (-1.0, 0.0, 2.5, 100.0)
     ]
     assert epochs == pytest.approx([6.0, 6.0, 8.5, 12.0])
-    longer = lengthen_last(members, 0, BLOG, 1024, rest + 100 * epoch)
+    longer = lengthen_last(members, 0, OF_BLOG, rest + 100 * epoch)
     assert longer == [*members[:-1], last_student(config, 2, (0, 1), 12.0)]
     # One that smaller models teach would only memorize the text.
     of_small = chain([plan(BLOG, flops=5e11).teachers[0].config, config])
-    assert lengthen_last(of_small, 0, BLOG, 1024, 100 * rest) == of_small
+    assert lengthen_last(of_small, 0, OF_BLOG, 100 * rest) == of_small
 
 
 def test_a_machine_that_is_faster_than_planned_trains_one_more():
@@ -385,11 +386,11 @@ def test_a_machine_that_is_faster_than_planned_trains_one_more():
     epoch = BLOG / 1024 * work_per_step(big, 1024)
     for members, teachers in (([Member(big, 4.0)], (0,)), (population(big, 3, 1), (0, 1, 2, 3))):
         least = STUDENT_EPOCHS * epoch + work_of_teaching([big] * len(teachers), BLOG)
-        assert one_more(members, (BLOG, 1024), 0.99 * least) is None
-        more = one_more(members, (BLOG, 1024), 1.01 * least)
+        assert one_more(members, OF_BLOG, 0.99 * least) is None
+        more = one_more(members, OF_BLOG, 1.01 * least)
         assert more.teachers == teachers and more.generation == members[-1].generation + 1
         assert more.epochs == pytest.approx(STUDENT_EPOCHS, rel=0.1)
-    assert one_more([Member(big, 4.0)] * MAX_MODELS, (BLOG, 1024), 1e30) is None
+    assert one_more([Member(big, 4.0)] * MAX_MODELS, OF_BLOG, 1e30) is None
 
 
 def test_models_that_will_be_joined_come_in_generations_that_learn_from_the_one_before():
@@ -404,26 +405,26 @@ def test_models_that_will_be_joined_come_in_generations_that_learn_from_the_one_
     assert places[7] == (3, 0, (4, 5, 6), 6)
     assert len(at_once(members, 1, 3)) == 3  # of several processes each trains one
     # A run with time left goes on in the same way; models of a size alone begin with a generation as well.
-    more = [one_more(members[:n], (BLOG, 1024), 1e30, joined=True) for n in (2, 4)]
+    more = [one_more(members[:n], OF_BLOG, 1e30, joined=True) for n in (2, 4)]
     assert [(m.generation, m.number, m.teachers, m.epochs) for m in more] == [
         (1, 1, (0,), 4),
         (2, 0, (1, 2, 3), 12),
     ]
     assert [m.teachers for m in chain([big] * 4, joined=True)] == [(), (), (), (0, 1, 2)]
     # Where time is short, no generation that others learn from is cut before the last one is.
-    needed = works(members, BLOG, 1024)
-    assert leave_out(chain([small] + [big] * 8, joined=True), 3, (BLOG, 1024), sum(needed[4:]) / DELAY) == {7}
+    needed = OF_BLOG.works(members)
+    assert leave_out(chain([small] + [big] * 8, joined=True), 3, OF_BLOG, sum(needed[4:]) / DELAY) == {7}
     # Of those that are joined a generation is kept whole rather than one student of what is left of it.
     several = chain([small, *[big] * 6], joined=True)
-    needed = works(several, BLOG, 1024)
+    needed = OF_BLOG.works(several)
     left_out = [
-        leave_out(several, 0, (BLOG, 1024), sum(needed[1:n]) / DELAY, joined=True) for n in range(7, 1, -1)
+        leave_out(several, 0, OF_BLOG, sum(needed[1:n]) / DELAY, joined=True) for n in range(7, 1, -1)
     ]
     assert left_out == [set(), {5}, {4, 5}, {4, 5, 6}, {2, 4, 5, 6}, {1, 2, 4, 5, 6}]
     # What teachers predict is there for the second of a generation.
     least = STUDENT_EPOCHS * BLOG / 1024 * work_per_step(big, 1024)
-    assert one_more(members[:5], (BLOG, 1024), 1.01 * least, joined=True)
-    assert one_more(members[:4], (BLOG, 1024), 1.01 * least, joined=True) is None
+    assert one_more(members[:5], OF_BLOG, 1.01 * least, joined=True)
+    assert one_more(members[:4], OF_BLOG, 1.01 * least, joined=True) is None
 
 
 def test_two_of_the_last_size_share_the_time_in_which_one_would_read_more_often():
@@ -441,17 +442,17 @@ def test_two_of_the_last_size_share_the_time_in_which_one_would_read_more_often(
 
 
 def test_a_pair_shares_what_time_there_is_once_its_teacher_is_trained():
-    given, text = plan(BLOG, flops=5e11), (BLOG, 1024)
+    given = plan(BLOG, flops=5e11)
     small, big = given.teachers[0].config, given.config
     members = chain([small, big, big], joined=True)
     epoch = BLOG / 1024 * work_per_step(big, 1024)
-    teaching = sum(works(members, *text)[1:]) - 2 * MAX_EPOCHS * epoch
+    teaching = sum(OF_BLOG.works(members)[1:]) - 2 * MAX_EPOCHS * epoch
     for epochs, each in ((6.4, 3.2), (20.0, MAX_EPOCHS)):
-        shared = shared_by_pair(members, 0, text, teaching + epochs * epoch)
+        shared = shared_by_pair(members, 0, OF_BLOG, teaching + epochs * epoch)
         assert [m.epochs for m in shared] == pytest.approx([MAX_EPOCHS, each, each])
-    assert shared_by_pair(members, 0, text, teaching + 5.9 * epoch) == []  # enough for one of them
-    assert shared_by_pair(members, 1, text, 1e30) == []  # one is trained
-    assert shared_by_pair(chain([small, big, big, big], joined=True), 0, text, 1e30) == []
+    assert shared_by_pair(members, 0, OF_BLOG, teaching + 5.9 * epoch) == []  # enough for one of them
+    assert shared_by_pair(members, 1, OF_BLOG, 1e30) == []  # one is trained
+    assert shared_by_pair(chain([small, big, big, big], joined=True), 0, OF_BLOG, 1e30) == []
 
 
 def test_a_short_text_gets_a_short_warmup():
@@ -515,7 +516,7 @@ def true_seconds(p, tokens):
         for teachers in {m.teachers for m in members if m.teachers}
     )
     return teaching / PEAK + sum(
-        m.epochs * epoch_tokens(m.config, tokens, step) / step * true_step_seconds(m.config, step)
+        m.epochs * Reading(tokens, step).epoch_tokens(m.config) / step * true_step_seconds(m.config, step)
         for m in members
     )
 

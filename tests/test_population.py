@@ -11,7 +11,7 @@ from conftest import TEXTS, tiny_config
 
 from datasette_nanogpt.data.dataloader import Windows
 from datasette_nanogpt.events import Busy, Evaluation, Finished, Note, Prepared
-from datasette_nanogpt.training import disk, measure, population, teacher_probs
+from datasette_nanogpt.training import choose_members, disk, measure, population, reading, teacher_probs
 from datasette_nanogpt.training.distillation import Repeats
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
@@ -85,9 +85,10 @@ def test_the_rows_are_the_same_however_many_windows_are_predicted_at_once(tmp_pa
 def options(tmp_path, monkeypatch):
     """A run of five tiny models: two, two that learn from them, and the last student."""
     for name in ("FEWEST_MEMBERS", "MOST_MEMBERS", "FEWEST_GENERATIONS", "MOST_GENERATIONS"):
-        monkeypatch.setattr(population, name, 2)
-    monkeypatch.setattr(population, "MAX_MODELS", 5)
-    monkeypatch.setattr(population, "MOST_REPEATS", 1)
+        monkeypatch.setattr(choose_members, name, 2)
+    monkeypatch.setattr(population, "MOST_TEACHERS", 2)
+    monkeypatch.setattr(choose_members, "MAX_MODELS", 5)
+    monkeypatch.setattr(reading, "MOST_REPEATS", 1)
     monkeypatch.setattr(measure, "training_flops", lambda *_: 1e15)
     path = tmp_path / "blog.db"
     sqlite_utils.Database(path)["entry"].insert_all({"id": i, "body": t} for i, t in enumerate(TEXTS[:80]))
@@ -168,7 +169,7 @@ def test_members_that_another_process_had_finished_are_not_trained_again(options
 
 def test_more_minutes_buy_one_more_student(options, home, monkeypatch):
     *_, done = train_table(options)
-    monkeypatch.setattr(population, "MAX_MODELS", 6)
+    monkeypatch.setattr(choose_members, "MAX_MODELS", 6)
     events = list(train_table(TrainOptions(options.database, "entry", resume=True, minutes=4.0)))
     kept = [each["settings"] for each in read_checkpoint(home / "nanogpt-blog").meta["generations"]]
     assert events[-1].models == 6 and kept[-1]["generation"] == 3

@@ -252,9 +252,11 @@ def test_a_lost_machine_ends_the_run_with_one_message(home, two_machines):
 SCRIPT = """
 import runpy, sys
 from datasette_nanogpt.training import measure, population
-population.FEWEST_MEMBERS = population.MOST_MEMBERS = {members}
-population.FEWEST_GENERATIONS = population.MOST_GENERATIONS = 1
-population.MAX_MODELS, population.MOST_REPEATS, population.MAX_EPOCHS = {members} + 1, 1, {epochs}
+population.MAX_EPOCHS = {epochs}
+from datasette_nanogpt.training import choose_members, reading
+choose_members.MAX_MODELS, reading.MOST_REPEATS = {members} + 1, 1
+choose_members.FEWEST_MEMBERS = choose_members.MOST_MEMBERS = {members}
+choose_members.FEWEST_GENERATIONS = choose_members.MOST_GENERATIONS = 1
 measure.training_flops = lambda *_: 1e15
 runpy.run_module("datasette_nanogpt", run_name="__main__")
 """
@@ -344,8 +346,10 @@ def test_a_machine_without_a_home_trains_a_member(home, two_machines, script, tm
 
 GROUPS = """
 import runpy
-from datasette_nanogpt.training import join_models, measure, population
-population.MAX_MODELS, population.MOST_REPEATS, population.MAX_EPOCHS = 3, 1, 1.0
+from datasette_nanogpt.training import population
+population.MAX_EPOCHS = 1.0
+from datasette_nanogpt.training import choose_members, join_models, measure, reading
+choose_members.MAX_MODELS, reading.MOST_REPEATS = 3, 1
 join_models.WORTH_JOINING = join_models.FAR_WORSE = 10  # models this young may differ by any amount
 measure.training_flops = lambda *_: 1e15
 runpy.run_module("datasette_nanogpt", run_name="__main__")

@@ -11,7 +11,7 @@ import torch
 from conftest import TEXTS, tiny_config
 
 from datasette_nanogpt.events import Evaluation, Finished, Note, Position, Prepared, Step
-from datasette_nanogpt.training import flops, measure, population, replan, trainer
+from datasette_nanogpt.training import choose_members, flops, measure, population, reading, replan, trainer
 from datasette_nanogpt.training.budget import SCORING_FRACTION
 from datasette_nanogpt.training.distributed import SINGLE_PROCESS
 from datasette_nanogpt.training.lr_schedule import Stop
@@ -27,8 +27,8 @@ from llm_nanogpt.gpt_torch import build
 
 @pytest.fixture
 def options(tmp_path, monkeypatch):
-    monkeypatch.setattr(population, "MAX_MODELS", 2)  # more take longer, and so do more epochs
-    monkeypatch.setattr(population, "MOST_REPEATS", 1)
+    monkeypatch.setattr(choose_members, "MAX_MODELS", 2)  # more take longer, and so do more epochs
+    monkeypatch.setattr(reading, "MOST_REPEATS", 1)
     path = tmp_path / "blog.db"
     sqlite_utils.Database(path)["entry"].insert_all({"id": i, "body": t} for i, t in enumerate(TEXTS[:200]))
     shape = {"size": "m", "block_size": 16, "batch_size": 64, "vocab_size": 300}
@@ -143,11 +143,11 @@ def test_a_second_model_that_was_cut_short_is_resumed_and_the_first_stays_until_
 
 
 def test_models_that_there_is_no_time_for_are_left_out(options, home, monkeypatch):
-    monkeypatch.setattr(population, "MAX_MODELS", 4)
+    monkeypatch.setattr(choose_members, "MAX_MODELS", 4)
     monkeypatch.setattr(measure, "training_flops", lambda *_: 1e15)
     monkeypatch.setattr(replan, "leave_out", lambda members, at, *_: {1, 2} if at == 0 else set())
     monkeypatch.setattr(replan, "one_more", lambda *_: None)
-    monkeypatch.setattr(population, "choose_population", lambda *_: [])
+    monkeypatch.setattr(choose_members, "choose_population", lambda *_: [])
     # Its steps end the first model, though it gets a small part of the minutes and the machine may be busy.
     events = list(train_table(replace(options, minutes=12.0)))
     notes = [e.text for e in events if isinstance(e, Note)]
@@ -190,20 +190,21 @@ def test_students_follow_as_long_as_one_of_them_is_better(improved):
     for count in (2, 3):
         training = SimpleNamespace(
             group=SINGLE_PROCESS,
+            tokens=SimpleNamespace(train=range(5_000)),
             model=SimpleNamespace(config=m),
             speed=SimpleNamespace(tokens_per_second=10_000.0),
             best=1.0 if improved else 1.5,
             best_before=1.5,
         )
         position = Position(step=run[count - 1].settings.max_iters, seconds=60.0, stage=count)
-        after, change = replan.next_stages(run[:count], training, position, 5_000)
+        after, change = replan.next_stages(run[:count], training, position)
         assert len(after) == (count + 1 if improved or count == 2 else count)
         added = len(after) > count
         ends = "The last model is no better than those before it, so no other one follows."
         assert change == ("There is time for one more model." if added else ends)
-        again, _ = replan.next_stages(run[:count], training, position, 5_000, joins=(False, True))
+        again, _ = replan.next_stages(run[:count], training, position, was_joined=True)
         assert len(again) > count  # none has to be better than all of them joined
-        longer, _ = replan.next_stages(run[:count], training, position, 5_000, joins=(True, False))
+        longer, _ = replan.next_stages(run[:count], training, position, will_join=True)
         place, before = longer[-1].settings, run[count - 1].settings
         assert len(longer) == count + 1  # another of its generation, which need not be better alone
         assert (place.generation, place.member) == (before.generation, 1)
@@ -212,8 +213,8 @@ def test_students_follow_as_long_as_one_of_them_is_better(improved):
 
 def test_why_no_other_model_follows():
     assert "no better than those before" in replan.why_no_more(3, better=False)
-    assert replan.why_no_more(population.MAX_MODELS, better=True) == (
-        f"No other model follows: a run trains at most {population.MAX_MODELS}."
+    assert replan.why_no_more(choose_members.MAX_MODELS, better=True) == (
+        f"No other model follows: a run trains at most {choose_members.MAX_MODELS}."
     )
     assert replan.why_no_more(3, better=True) == ""  # too little time, which needs no words
 
@@ -228,14 +229,15 @@ def test_on_a_gpu_the_small_first_model_does_not_say_how_fast_the_others_are(mon
         Stage(c, replace(settings, stage=i, teachers=each.teachers, generation=i, max_iters=40 * (i + 1)))
         for i, (c, each) in enumerate(zip([s, m, m, m], members, strict=True))
     ]
-    work = sum(population.works(members, 5_000, 512)[1:])
+    work = sum(reading.Reading(5_000, 512).works(members)[1:])
     monkeypatch.setattr(measure, "training_flops", lambda *_: work / 500)
     training = SimpleNamespace(
         group=SINGLE_PROCESS,
+        tokens=SimpleNamespace(train=range(5_000)),
         model=SimpleNamespace(config=s),
         speed=SimpleNamespace(tokens_per_second=0.2 * work / 500 / flops.work_per_step(s, 512) * 512),
     )
-    after, change = replan.next_stages(run, training, Position(step=40, seconds=10.0, stage=1), 5_000)
+    after, change = replan.next_stages(run, training, Position(step=40, seconds=10.0, stage=1))
     assert len(after) == 4 - left_out and bool(change) == bool(left_out)
 
 
@@ -244,23 +246,25 @@ def test_a_pair_that_has_less_time_than_planned_reads_less_before_one_is_left_ou
     s, m = (make_config(size, 300, {"block_size": 64}) for size in ("s", "m"))
     settings = Settings(8, 0.01, 0.1, 2, 0.5, 0.0, 0, "cpu", False, False, minutes=10.0, max_iters=40)
     members = [replace(each, epochs=3.0) for each in population.chain([s, m, m], joined=True)]
-    ends = itertools.accumulate([40, *(population.steps_of(each, 50_000, 512, 4.0) for each in members[1:])])
+    of_text = reading.Reading(50_000, 512)
+    ends = itertools.accumulate([40, *(of_text.steps(each, 4.0) for each in members[1:])])
     run = [
         Stage(
             each.config, replace(settings, stage=i, teachers=each.teachers, generation=i > 0, max_iters=end)
         )
         for i, (each, end) in enumerate(zip(members, ends, strict=True))
     ]
-    work = sum(population.works(members, 50_000, 512)[1:])
+    work = sum(of_text.works(members)[1:])
     seconds = 600 - 10.0
     speed = time * work / (1 - SCORING_FRACTION) / seconds / flops.work_per_token(s, 512)
     training = SimpleNamespace(
         group=SINGLE_PROCESS,
+        tokens=SimpleNamespace(train=range(50_000)),
         model=SimpleNamespace(config=s),
         speed=SimpleNamespace(tokens_per_second=speed),
     )
     position = Position(step=40, seconds=10.0, stage=1)
-    after, change = replan.next_stages(run, training, position, 50_000, joins=(True, False))
+    after, change = replan.next_stages(run, training, position, will_join=True)
     assert len(after) == left and bool(change) == (left < 3)
     steps = [b.settings.max_iters - a.settings.max_iters for a, b in itertools.pairwise(after)]
     if left == 3:

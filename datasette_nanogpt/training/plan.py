@@ -17,23 +17,14 @@ from llm_nanogpt.errors import InvalidOptions, Problem
 
 from ..data.prepare import choose_vocab_size
 from .budget import DEFAULT_MINUTES, SCORING_FRACTION, STEP_TOKENS, Budget, machine_speed
+from .choose_members import DELAY, choose_members
 from .flops import work_per_step
 from .joined_size import may_join, most_joined
 from .memory import estimate_memory
 from .plan_reasons import describe_budget, describe_choice, describe_members
-from .population import (
-    DELAY,
-    MAX_EPOCHS,
-    MEMBERS_OF_JOINED,
-    WIDE_DROPOUT,
-    Member,
-    choose_members,
-    epoch_tokens,
-    steps_of,
-    workloads,
-    works,
-)
+from .population import MAX_EPOCHS, MEMBERS_OF_JOINED, WIDE_DROPOUT, Member, workloads
 from .rates import choose_rates, choose_warmup
+from .reading import Reading
 from .sizes import SHAPE, SIZES, make_config, size_is_given
 
 # A size is chosen if there is time for this many epochs of the text, or for MIN_TOKENS: with less, a smaller
@@ -116,9 +107,10 @@ class _Run:
         """How long a step of that model takes."""
         return work_per_step(config, self.step_tokens, self.launch) / self.flops
 
-    def epoch(self, config: GPTConfig) -> float:
-        """The tokens of an epoch of that model."""
-        return epoch_tokens(config, self.tokens, self.step_tokens)
+    @property
+    def reading(self) -> Reading:
+        """How its models read the text."""
+        return Reading(self.tokens, self.step_tokens, self.launch)
 
     def tokens_seen(self, config: GPTConfig) -> float:
         """How many tokens the budget is enough for."""
@@ -139,7 +131,7 @@ class _Run:
         return all(estimate_memory(workload) <= limit for workload in each)
 
     def plan(self, member: Member, max_iters: int | None, why: str) -> Plan:
-        epochs, epoch = member.epochs, self.epoch(member.config)
+        epochs, epoch = member.epochs, self.reading.epoch_tokens(member.config)
         learning_rate, weight_decay = choose_rates(epochs, epoch, self.step_tokens, member.decay)
         return Plan(
             config=member.config,
@@ -171,13 +163,13 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
         message = f"A model may have at most {limit:,} parameters, not {config.parameters:,}"
         raise InvalidOptions([Problem("size", "too_big", message)])
     run = _choose_steps(run, given, config)
-    epochs = run.tokens_seen(config) / run.epoch(config)
+    epochs = run.tokens_seen(config) / run.reading.epoch_tokens(config)
     # nanoGPT's recipe has no end but the budget.
     if epochs <= MAX_EPOCHS or budget.steps or config.arch == "gpt2":
         return run.plan(Member(config, epochs), None, why)
     sizes = {size: config}
     if not size_is_given(given):
-        short = MIN_EPOCHS[size] * run.epoch(config) <= MIN_TOKENS[size]
+        short = MIN_EPOCHS[size] * run.reading.epoch_tokens(config) <= MIN_TOKENS[size]
         smallest = min(size, SMALLEST_OF_MANY if short else size, key=[*SIZES].index)
         allowed = _allowed_sizes(given, shape, vocab_size, run)
         sizes = {k: c for k, c in allowed.items() if c.parameters >= allowed[smallest].parameters}
@@ -214,7 +206,7 @@ def _choose_size(
     configs = _allowed_sizes(given, shape, vocab_size, run)
     runs = {size: _choose_steps(run, given, config) for size, config in configs.items()}
     seen = {size: runs[size].tokens_seen(config) for size, config in configs.items()}
-    least = {s: min(MIN_EPOCHS[s] * run.epoch(c), MIN_TOKENS[s]) for s, c in configs.items()}
+    least = {s: min(MIN_EPOCHS[s] * run.reading.epoch_tokens(c), MIN_TOKENS[s]) for s, c in configs.items()}
     enough = [s for s in configs if seen[s] >= least[s]]
     size, bigger = enough[-1], [*configs][[*configs].index(enough[-1]) + 1 :][:1]
     epochs = {name: seen[name] / run.tokens for name in (size, *bigger)}
@@ -264,12 +256,12 @@ def _plan_several(
     config = sizes[name]
     if name != size:
         why = f"{run.begin_reason(config)} there is time for several models of size {name}."
-    repeats = run.epoch(config) / run.tokens  # how often a short text is read in what counts as an epoch
+    repeats = run.reading.repeats(config)
     enough = f"{MAX_EPOCHS * repeats:.0f} times"
     if not members:
         alone = Member(config, MAX_EPOCHS)
         ends = f"The run ends after {enough}, as more would only memorize the text."
-        return run.plan(alone, steps_of(alone, run.tokens, run.step_tokens), f"{why} {ends}".lstrip())
+        return run.plan(alone, run.reading.steps(alone), f"{why} {ends}".lstrip())
     described = describe_members(members, members[-1].epochs * repeats, most)
     why = f"{why} Reading the text {enough} is enough, so {described}.".lstrip()
     *before, last = _plan_members(run, members, why)
@@ -282,12 +274,11 @@ def _choose_members(
     """The models of a run: several of the biggest of `sizes` that there is time for, or else of the smallest,
     after `small` ones. Also the name of that size, and how many of them may be joined into one of at most
     `joined` parameters."""
-    text = run.tokens, run.step_tokens
     for name, config in reversed([*sizes.items()]):  # the last one is used below
         faster = run.step_seconds(small[name]) <= CLEARLY_FASTER * run.step_seconds(config)
         first = small[name] if faster else config
         most = 1 if run.launch else most_joined(config, joined)
-        members = choose_members(config, first, text, run.work, run.launch, most > 1)
+        members = choose_members(config, first, run.reading, run.work, most > 1)
         members = members if run.fits(members) else []
         of_last_size = sum(member.config == config for member in members)
         # Where they will be joined, two generations of a smaller size are better than fewer models of this
@@ -300,13 +291,12 @@ def _choose_members(
 
 def _plan_members(run: _Run, members: Sequence[Member], why: str) -> list[Plan]:
     """How each of these models is trained; steps and fractions count from the start of the first one."""
-    text = run.tokens, run.step_tokens
-    each_work, plans, steps, done = works(members, *text, run.launch), [], 0, 0.0
+    each_work, plans, steps, done = run.reading.works(members), [], 0, 0.0
     for member, work in zip(members, each_work, strict=True):
         done += work
         fraction = done / sum(each_work)
         # The last model ends after all its epochs, too, should the machine become faster.
-        steps += steps_of(member, *text, fewest_epochs=MAX_EPOCHS if member is members[-1] else 0.0)
+        steps += run.reading.steps(member, fewest_epochs=MAX_EPOCHS if member is members[-1] else 0.0)
         limit = (run.budget.minutes or math.inf) * min(1, DELAY * fraction)
         plans.append(replace(run.plan(member, steps, why), budget_fraction=fraction, minutes=limit))
     plans[-1] = replace(plans[-1], budget_fraction=1.0, minutes=run.budget.minutes)

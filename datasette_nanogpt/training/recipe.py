@@ -15,8 +15,9 @@ from .distributed import rank_and_size
 from .memory import Workload, estimate_memory, memory_problem
 from .options import TrainOptions
 from .plan import Plan, choose_plan
-from .population import MAX_EPOCHS, TEACHER_WEIGHTS, Member, epoch_tokens, workloads
+from .population import MAX_EPOCHS, TEACHER_WEIGHTS, Member, workloads
 from .rates import RATES, choose_rates
+from .reading import Reading
 from .sizes import size_is_given
 
 # nanoGPT's train.py, as `--arch gpt2` has it: warmup, then a constant rate, and random windows.
@@ -173,19 +174,18 @@ def as_members(stages: Sequence[Stage], train_tokens: int) -> list[Member]:
     for config, s in stages:
         epochs = MAX_EPOCHS
         if s.max_iters:
-            step_tokens = s.batch_size * config.block_size
-            epoch = epoch_tokens(config, train_tokens, step_tokens)
-            epochs = (s.max_iters - before) * step_tokens / epoch
+            reading = Reading(train_tokens, s.batch_size * config.block_size)
+            epochs = (s.max_iters - before) * reading.step_tokens / reading.epoch_tokens(config)
             before = s.max_iters
         place = Member(config, epochs, s.generation, s.member, s.teachers, weights=s.teacher_weights)
         members.append(place)
     return members
 
 
-def student_settings(settings: Settings, student: Member, train_tokens: int, step_tokens: int) -> Settings:
+def student_settings(settings: Settings, student: Member, reading: Reading) -> Settings:
     """The settings of a student that follows the last model of a run, which had `settings`."""
-    epoch = epoch_tokens(student.config, train_tokens, step_tokens)
-    rate, decay = choose_rates(student.epochs, epoch, step_tokens, student.decay)
+    epoch = reading.epoch_tokens(student.config)
+    rate, decay = choose_rates(student.epochs, epoch, reading.step_tokens, student.decay)
     if settings.learning_rate not in RATES:  # set by hand
         rate, decay = settings.learning_rate, decay * rate / settings.learning_rate
     return replace(settings, learning_rate=rate, weight_decay=decay, teacher_weights=student.weights)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..events import Position
-from . import population
+from . import choose_members
 from .budget import SCORING_FRACTION, Budget, machine_speed
+from .choose_members import leave_out, lengthen_last, one_more, shared_by_pair, without
 from .flops import work_per_token
 from .measure import flops_of_run
-from .population import Member, leave_out, lengthen_last, one_more, shared_by_pair, steps_of, without
+from .population import Member
+from .reading import Reading
 from .recipe import Stage, as_members, student_settings
 from .trainer import Training
 
@@ -21,42 +23,42 @@ def next_stages(
     stages: Sequence[Stage],
     training: Training,
     position: Position,
-    train_tokens: int,
-    joins: tuple[bool, bool] = (False, False),
+    will_join: bool = False,
+    was_joined: bool = False,
 ) -> tuple[list[Stage], str]:
     """The stages of the run, after `training`: some may be left out for lack of time, or one more added. Also
     a sentence about the change or about why no model follows, if any.
 
-    The run is at `position`, where its next stage would begin. `joins`: whether the last models will be
-    joined, and whether they were already, in a run that was resumed.
+    The run is at `position`, where its next stage would begin. `will_join`: the last models will be joined.
+    `was_joined`: they were already, in a run that was resumed.
     """
-    (config, settings), (will_join, was_joined) = stages[-1], joins
-    text = train_tokens, settings.batch_size * config.block_size
+    config, settings = stages[-1]
     seconds = 60 * (settings.minutes or 0.0) - position.seconds
     if seconds <= 0:
         return list(stages), ""
     work, launch = _work_left(stages[-1], training, seconds)
-    members = as_members(stages, train_tokens)
+    reading = Reading(len(training.tokens.train), settings.batch_size * config.block_size, launch)
+    members = as_members(stages, reading.tokens)
     joined = will_join and not settings.device.startswith("cuda")  # as in the plan
     if position.stage == len(stages):
-        more = one_more(members, text, work, launch, joined)
+        more = one_more(members, reading, work, joined)
         better = was_joined or _another_may_help(training, members, more)
         if not more or not better:
             return list(stages), why_no_more(len(members), better)
-        added = Stage(more.config, student_settings(settings, more, *text))
-        added = _in_place(added, more, position.stage, position.step + steps_of(more, *text))
+        added = Stage(more.config, student_settings(settings, more, reading))
+        added = _in_place(added, more, position.stage, position.step + reading.steps(more))
         return [*stages, added], "There is time for one more model."
     at, step = position.stage - 1, position.step
     if joined:
-        members = shared_by_pair(members, at, text, work, launch) or members
-    out = leave_out(members, at, text, work, launch, joined)
+        members = shared_by_pair(members, at, reading, work) or members
+    out = leave_out(members, at, reading, work, joined)
     kept = [stage for i, stage in enumerate(stages) if i not in out]
-    for i, member in enumerate(lengthen_last(without(members, out), at, *text, work, launch)):
+    for i, member in enumerate(lengthen_last(without(members, out), at, reading, work)):
         if i > at:
-            step += steps_of(member, *text)
+            step += reading.steps(member)
             config, s = kept[i]
             if member.weights != s.teacher_weights:  # other teachers than planned
-                s = student_settings(s, member, *text)
+                s = student_settings(s, member, reading)
             kept[i] = _in_place(Stage(config, s), member, i, step)
     # Whichever is the last one now has all the time that is left.
     kept[-1] = Stage(kept[-1].config, replace(kept[-1].settings, minutes=settings.minutes))
@@ -94,8 +96,8 @@ def why_no_more(models: int, better: bool) -> str:
     the time that is left; "" if that is too short."""
     if not better:
         return "The last model is no better than those before it, so no other one follows."
-    most = models >= population.MAX_MODELS
-    return f"No other model follows: a run trains at most {population.MAX_MODELS}." if most else ""
+    most = models >= choose_members.MAX_MODELS
+    return f"No other model follows: a run trains at most {choose_members.MAX_MODELS}." if most else ""
 
 
 def _in_place(stage: Stage, member: Member, number: int, max_iters: int) -> Stage:

@@ -167,9 +167,8 @@ class TableRun:
             position = next_position(folder.stages, training.position, self.crew.trained)
             # Stages that are trained already keep their numbers.
             if self.may_replan(training) and position.stage > max(self.crew.trained, default=at):
-                tokens = folder.meta["corpus"]["train_tokens"]
-                joins = may_join(folder.meta["options"]), self.is_joined
-                folder.stages, change = next_stages(folder.stages, training, position, tokens, joins)
+                joins = may_join(folder.meta["options"])
+                folder.stages, change = next_stages(folder.stages, training, position, joins, self.is_joined)
                 if change:
                     yield note(change)
             if self.ends_with(training):
