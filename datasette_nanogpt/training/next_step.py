@@ -23,7 +23,7 @@ SECONDS = 2.0  # how long to look for one
 BIGGER = 1.3  # a model is clearly bigger with this many times as many parameters
 LONGER = 1.5  # a run took longer than it had if it took this many times as long
 BIGGER_MODEL = "a bigger model"  # what the command without a size brings
-SIZE_OPTIONS = ("size", *(key for key in SHAPE if key not in ("arch", "block_size")))
+SIZE_OPTIONS = ("size", *SHAPE)
 
 
 class Limits(NamedTuple):

@@ -25,7 +25,7 @@ from .plan_reasons import describe_budget, describe_choice, describe_members
 from .population import MAX_EPOCHS, MEMBERS_OF_JOINED, WIDE_DROPOUT, Member, workloads
 from .rates import choose_rates, choose_warmup
 from .reading import Reading
-from .sizes import SHAPE, SIZES, make_config, size_is_given
+from .sizes import SIZES, make_config, size_is_given
 
 # A size is chosen if there is time for this many epochs of the text, or for MIN_TOKENS: with less, a smaller
 # size learns more in the same time ("The planner's grid"; xs and s: "Runs of seconds"). Those of l and xl are
@@ -87,7 +87,9 @@ class Plan:
 class _Run:
     """What the models of a run have in common."""
 
+    given: Mapping[str, Any]  # the options set by hand
     tokens: int  # of the text
+    vocab_size: int
     block_size: int
     batch_size: int
     budget: Budget
@@ -97,6 +99,14 @@ class _Run:
     @property
     def step_tokens(self) -> int:
         return self.batch_size * self.block_size
+
+    @property
+    def most_parameters(self) -> float:
+        return self.given.get("max_parameters") or math.inf
+
+    def config(self, size: str) -> GPTConfig:
+        """The model of that size, except for what was set by hand."""
+        return make_config(size, self.vocab_size, {**self.given, "block_size": self.block_size})
 
     def begin_reason(self, config: GPTConfig) -> str:
         """How a sentence about it begins, with the speed of that model's steps, launching included."""
@@ -155,14 +165,12 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
     Raises InvalidOptions where `given` makes no model, or none of at most its `max_parameters`.
     """
     run = _choose_batch(given, tokens, vocab_size, budget)
-    shape = {"block_size": run.block_size} | {k: given[k] for k in SHAPE if given.get(k)}
-    size, why = _choose_size(given, shape, vocab_size, run)
-    config = make_config(size, vocab_size, shape)
-    limit = given.get("max_parameters") or math.inf
-    if config.parameters > limit:
-        message = f"A model may have at most {limit:,} parameters, not {config.parameters:,}"
+    size, why = _choose_size(run)
+    config = run.config(size)
+    if config.parameters > run.most_parameters:
+        message = f"A model may have at most {run.most_parameters:,} parameters, not {config.parameters:,}"
         raise InvalidOptions([Problem("size", "too_big", message)])
-    run = _choose_steps(run, given, config)
+    run = _choose_steps(run, config)
     epochs = run.tokens_seen(config) / run.reading.epoch_tokens(config)
     # nanoGPT's recipe has no end but the budget.
     if epochs <= MAX_EPOCHS or budget.steps or config.arch == "gpt2":
@@ -171,10 +179,9 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
     if not size_is_given(given):
         short = MIN_EPOCHS[size] * run.reading.epoch_tokens(config) <= MIN_TOKENS[size]
         smallest = min(size, SMALLEST_OF_MANY if short else size, key=[*SIZES].index)
-        allowed = _allowed_sizes(given, shape, vocab_size, run)
+        allowed = _allowed_sizes(run)
         sizes = {k: c for k, c in allowed.items() if c.parameters >= allowed[smallest].parameters}
-    small = {name: make_config(TEACHERS[name], vocab_size, shape) for name in sizes}
-    return _plan_several(run, size, sizes, small, why, limit if may_join(given) else 0.0)
+    return _plan_several(run, size, sizes, why)
 
 
 def _choose_batch(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: Budget) -> _Run:
@@ -183,7 +190,8 @@ def _choose_batch(given: Mapping[str, Any], tokens: int, vocab_size: int, budget
     block_size = given.get("block_size") or choose_context(tokens)
     batch_size = given.get("batch_size") or max(1, step_tokens // block_size)
     batch_size = -(-batch_size // budget.processes) * budget.processes
-    return _Run(tokens, block_size, batch_size, budget, *machine_speed(budget, vocab_size))
+    speed = machine_speed(budget, vocab_size)
+    return _Run(given, tokens, vocab_size, block_size, batch_size, budget, *speed)
 
 
 def choose_context(tokens: int) -> int:
@@ -196,40 +204,36 @@ def _choose_step_tokens(tokens: int) -> int:
     return STEP_TOKENS if tokens > SHORT_TEXT else STEP_TOKENS // 2
 
 
-def _choose_size(
-    given: Mapping[str, Any], shape: Mapping[str, Any], vocab_size: int, run: _Run
-) -> tuple[str, str]:
+def _choose_size(run: _Run) -> tuple[str, str]:
     """The biggest size that the text, the budget and `max_parameters` allow, and why it is this one."""
-    if size_is_given(given):
-        size = given.get("size")
+    if size_is_given(run.given):
+        size = run.given.get("size")
         return size or "xs", f"Size {size}, as asked." if size else ""
-    configs = _allowed_sizes(given, shape, vocab_size, run)
-    runs = {size: _choose_steps(run, given, config) for size, config in configs.items()}
+    configs = _allowed_sizes(run)
+    runs = {size: _choose_steps(run, config) for size, config in configs.items()}
     seen = {size: runs[size].tokens_seen(config) for size, config in configs.items()}
     least = {s: min(MIN_EPOCHS[s] * run.reading.epoch_tokens(c), MIN_TOKENS[s]) for s, c in configs.items()}
     enough = [s for s in configs if seen[s] >= least[s]]
     size, bigger = enough[-1], [*configs][[*configs].index(enough[-1]) + 1 :][:1]
     epochs = {name: seen[name] / run.tokens for name in (size, *bigger)}
     parameters = {name: configs[name].parameters for name in epochs}
-    return size, describe_choice(given, runs[size].begin_reason(configs[size]), epochs, parameters)
+    return size, describe_choice(run.given, runs[size].begin_reason(configs[size]), epochs, parameters)
 
 
-def _allowed_sizes(
-    given: Mapping[str, Any], shape: Mapping[str, Any], vocab_size: int, run: _Run
-) -> dict[str, GPTConfig]:
+def _allowed_sizes(run: _Run) -> dict[str, GPTConfig]:
     """The sizes that the text, the memory and `max_parameters` allow, the smallest at least."""
-    names = [name for name in SIZES if run.tokens > MIN_TEXT.get(name, 0)]
-    configs = {name: make_config(name, vocab_size, shape) for name in names}
-    limit = given.get("max_parameters") or math.inf
+    configs = {name: run.config(name) for name in SIZES if run.tokens > MIN_TEXT.get(name, 0)}
     return {
-        name: c for name, c in configs.items() if c.parameters <= limit and run.fits([Member(c, MAX_EPOCHS)])
+        name: config
+        for name, config in configs.items()
+        if config.parameters <= run.most_parameters and run.fits([Member(config, MAX_EPOCHS)])
     } or {"xs": configs["xs"]}
 
 
-def _choose_steps(run: _Run, given: Mapping[str, Any], config: GPTConfig) -> _Run:
+def _choose_steps(run: _Run, config: GPTConfig) -> _Run:
     """The run with steps of up to `largest_step` tokens, if the text is long and enough steps remain."""
     budget = run.budget
-    if given.get("batch_size") or budget.steps or run.tokens < LONG_TEXT:
+    if run.given.get("batch_size") or budget.steps or run.tokens < LONG_TEXT:
         return run
     student = Member(config, MAX_EPOCHS, teachers=(0,), dropout=WIDE_DROPOUT)
     while 2 * run.step_tokens <= budget.largest_step:
@@ -241,18 +245,10 @@ def _choose_steps(run: _Run, given: Mapping[str, Any], config: GPTConfig) -> _Ru
     return run
 
 
-def _plan_several(
-    run: _Run,
-    size: str,
-    sizes: Mapping[str, GPTConfig],
-    small: Mapping[str, GPTConfig],
-    why: str,
-    joined: float,
-) -> Plan:
-    """The plan where there is more time than MAX_EPOCHS of `size` take: several models, chosen as
-    `_choose_members` does, or one that ends early. `joined` is the most parameters that a model may have
-    which is made of others; 0: none is made."""
-    name, members, most = _choose_members(run, sizes, small, joined)
+def _plan_several(run: _Run, size: str, sizes: Mapping[str, GPTConfig], why: str) -> Plan:
+    """The plan where there is more time than MAX_EPOCHS of `size` take: several models of one of `sizes`, or
+    one that ends early."""
+    name, members, most = _choose_members(run, sizes)
     config = sizes[name]
     if name != size:
         why = f"{run.begin_reason(config)} there is time for several models of size {name}."
@@ -268,17 +264,15 @@ def _plan_several(
     return replace(last, teachers=tuple(before), joined=most if most > 1 else 0)
 
 
-def _choose_members(
-    run: _Run, sizes: Mapping[str, GPTConfig], small: Mapping[str, GPTConfig], joined: float
-) -> tuple[str, list[Member], int]:
+def _choose_members(run: _Run, sizes: Mapping[str, GPTConfig]) -> tuple[str, list[Member], int]:
     """The models of a run: several of the biggest of `sizes` that there is time for, or else of the smallest,
-    after `small` ones. Also the name of that size, and how many of them may be joined into one of at most
-    `joined` parameters."""
+    after smaller ones. Also the name of that size, and how many of them may be joined into one."""
+    joins = may_join(run.given) and not run.launch
     for name, config in reversed([*sizes.items()]):  # the last one is used below
-        faster = run.step_seconds(small[name]) <= CLEARLY_FASTER * run.step_seconds(config)
-        first = small[name] if faster else config
-        most = 1 if run.launch else most_joined(config, joined)
-        members = choose_members(config, first, run.reading, run.work, most > 1)
+        small = run.config(TEACHERS[name])
+        faster = run.step_seconds(small) <= CLEARLY_FASTER * run.step_seconds(config)
+        most = most_joined(config, run.most_parameters) if joins else 1
+        members = choose_members(config, small if faster else config, run.reading, run.work, most > 1)
         members = members if run.fits(members) else []
         of_last_size = sum(member.config == config for member in members)
         # Where they will be joined, two generations of a smaller size are better than fewer models of this

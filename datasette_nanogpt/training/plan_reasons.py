@@ -10,8 +10,8 @@ from llm_nanogpt.counts import counted
 
 from ..formatting import in_minutes
 from .population import Member
+from .sizes import SHAPE
 
-SHAPE_OPTIONS = ("n_layer", "n_head", "n_embd")
 PRECISE_TIMES = 100  # below this, "3.4 times" has a decimal
 
 
@@ -31,7 +31,7 @@ def describe_choice(
     """Why it is the first of these sizes and not the second, if there is one: how often each would read the
     text in that budget, as `describe_budget` has it. `given` are the options set by hand."""
     chosen, *bigger = epochs
-    by_hand = any(given.get(option) for option in SHAPE_OPTIONS)  # the model is not that of the size's name
+    by_hand = any(given.get(option) for option in SHAPE)  # the model is not that of the size's name
 
     def millions(size: str) -> str:
         return f"{parameters[size] / 1e6:.1f}M parameters"

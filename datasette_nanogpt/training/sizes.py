@@ -11,8 +11,8 @@ from llm_nanogpt.config import GPTConfig
 HEAD_WIDTH = 64
 # Layers and width of each size (benchmarks/LOG.md, "Size").
 SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384), "xl": (6, 512)}
-# The options that set a part of the shape themselves.
-SHAPE = ("arch", "n_layer", "n_head", "n_embd", "block_size")
+# The options that set a part of that themselves.
+SHAPE = ("n_layer", "n_head", "n_embd")
 
 
 def size_is_given(given: Mapping[str, Any]) -> bool:
