@@ -30,7 +30,7 @@ from llm_nanogpt.generate import generate
 from llm_nanogpt.gpt_torch import TorchModel, build
 from llm_nanogpt.loading import OpenedModel, open_model
 from llm_nanogpt.sampler import Sampler
-from llm_nanogpt.words import LETTERS, SPACELESS, last_word
+from llm_nanogpt.words import LETTERS, SPACELESS, end_of_word, fold
 
 LONGEST = 400  # characters of a row in which a prompt ends
 CHARACTER = regex.compile(rf"(?V1)[{SPACELESS}]\p{{M}}*")
@@ -55,7 +55,7 @@ def prompts(rows: list[str], number: int) -> Iterator[str]:
 
 def goes_on(prompt: str, text: str) -> bool:
     """Whether `text` lengthens the last word of the prompt, or its last character."""
-    return bool(last_word(prompt) and last_word(prompt + text[:1])) or MARK.match(text) is not None
+    return bool(end_of_word(prompt) and end_of_word(prompt + text[:1])) or MARK.match(text) is not None
 
 
 def write(opened: OpenedModel, prompt: str, seed: int, greedy: bool) -> str:
@@ -71,7 +71,7 @@ def measure(folder: Path, number: int) -> None:
     begun = list(prompts(list(documents(opened, "val")), number))
     for greedy in (False, True):
         went_on = [p for i, p in enumerate(begun) if goes_on(p, write(opened, p, i, greedy))]
-        of_table = sum(last_word(prompt) in known for prompt in went_on)
+        of_table = sum(fold(end_of_word(prompt)) in known for prompt in went_on)
         cells += [f"{1 - len(went_on) / number:.3f}", f"{of_table / number:.3f}"]
     print("| " + " | ".join([folder.name, *cells]) + " |", flush=True)
 

@@ -23,6 +23,12 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def seconds_between(start: str, end: str) -> float:
+    """Seconds between two times of `utc_now`."""
+    began, ended = (datetime.fromisoformat(time).astimezone(UTC) for time in (start, end))
+    return (ended - began).total_seconds()
+
+
 def duration(seconds: float) -> str:
     """Seconds as 9s, 9m 05s or 1h 9m."""
     minutes, seconds = divmod(round(seconds), 60)

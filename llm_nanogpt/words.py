@@ -92,14 +92,8 @@ def with_one_apostrophe(word: str) -> str:
     return word.replace(APOSTROPHES[1], APOSTROPHES[0])
 
 
-def last_word(text: str) -> str:
-    """The word that `text` ends in, case folded; "" where it ends in a space, a mark or a script without
-    words."""
-    return fold(end_of_word(text))
-
-
 def end_of_word(text: str) -> str:
-    """The same as it is written."""
+    """The word that `text` ends in; "" where it ends in a space, a mark or a script without words."""
     found = LAST_LETTERS.search(text[-LONGEST_WORD:])
     return found[0] if found else ""
 

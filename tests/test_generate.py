@@ -25,7 +25,7 @@ from llm_nanogpt.sampler import Sampler, log_softmax
 from llm_nanogpt.text_end import ends_sentence, keep_end, whole_end
 from llm_nanogpt.tokenizer import Tokenizer
 from llm_nanogpt.tokenizer_training import train_bpe, train_char
-from llm_nanogpt.words import LETTERS, MARK, WordCounter, WordList, last_word, words
+from llm_nanogpt.words import LETTERS, MARK, WordCounter, WordList, end_of_word, words
 
 
 class Scripted:
@@ -546,7 +546,7 @@ def test_prompts_cut_at_word_ends_go_on_with_a_new_word(script):
     for seed, row in enumerate(held_out):
         prompt = " ".join(row.split(" ")[: 1 + seed % 10])
         said = "".join(generate(model, tokenizer, prompt, max_tokens=3, sampler=Sampler(seed=seed)))
-        new += last_word(prompt + said[:1]) == ""
+        new += end_of_word(prompt + said[:1]) == ""
     assert new >= 0.99 * len(held_out)
 
 

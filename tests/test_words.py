@@ -10,10 +10,10 @@ from llm_nanogpt.words import (
     LONGEST_WORD,
     WordCounter,
     WordList,
+    end_of_word,
     first_letter,
     fold,
     half_words,
-    last_word,
     words,
 )
 
@@ -43,8 +43,8 @@ def test_words_of_any_script():
 
 
 def test_the_last_word():
-    assert [last_word(text) for text in ("An Issue", "is ", "is\n", "is.", "", "x_y", "東京", "हिन्दी")] == [
-        "issue", "", "", "", "", "y", "", "हिन्दी",
+    assert [end_of_word(text) for text in ("An Issue", "is ", "is\n", "is.", "", "x_y", "東京", "हिन्दी")] == [
+        "Issue", "", "", "", "", "y", "", "हिन्दी",
     ]  # fmt: skip
 
 

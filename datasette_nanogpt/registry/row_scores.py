@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from datasette.utils import tilde_encode
 
+from ..formatting import seconds_between
 from .db import registry
 from .runs import UNDER_WAY, delete_runs, find_runs, plan_of
 
@@ -127,13 +127,9 @@ def scoring_speed(home: Path) -> float | None:
     for run in find_runs(home, "kind = 'score' and status = 'finished' and plan is not null")[:1]:
         plan = plan_of(run)
         size = sum(kind["bytes"] for kind in plan["seen"].values())
-        seconds = _seconds(run["started"], run["ended"])
+        seconds = seconds_between(run["started"], run["ended"])
         return size * plan["parameters"] / seconds if seconds > 0 and plan.get("parameters") else None
     return None
-
-
-def _seconds(started: str, ended: str) -> float:
-    return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
 
 
 def page(home: Path, run: int, order: str, start: int, size: int) -> list[dict[str, Any]]:

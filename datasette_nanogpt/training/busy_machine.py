@@ -43,7 +43,7 @@ def slower_than(home: Path, number: int) -> Slower | None:
             speed, seconds = speed_of_last_model(db, number)
         if not speed or seconds < ENOUGH_SECONDS:
             return None
-        times = fastest[1] / (_work(run) * speed)
+        times = fastest[1] / (work_of_run(run) * speed)
     except (NanogptError, sqlite3.Error):
         return None  # no page and no verdict fails for this
     return Slower(times, fastest[0]) if times >= FAR else None
@@ -66,7 +66,7 @@ def _fastest_before(home: Path, number: int) -> tuple[int, float] | None:
             with registry(home) as db:
                 speed, seconds = speed_of_last_model(db, other["id"])
             if speed and seconds >= ENOUGH_SECONDS:
-                speeds.append((_work(other) * speed, other["id"]))
+                speeds.append((work_of_run(other) * speed, other["id"]))
     if not speeds:
         return None
     flops, fastest = max(speeds)
@@ -82,7 +82,7 @@ def _config(run: Mapping[str, Any]) -> GPTConfig:
     return GPTConfig(**plan_of(run)["config"])
 
 
-def _work(run: Mapping[str, Any]) -> float:
-    """FLOPs that take as long as training on one token."""
+def work_of_run(run: Mapping[str, Any]) -> float:
+    """FLOPs that take as long as training on a token in a run of the registry."""
     config, batch_size = _config(run), plan_of(run)["settings"]["batch_size"]
     return work_per_token(config, batch_size * config.block_size)

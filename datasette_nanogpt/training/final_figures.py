@@ -20,7 +20,6 @@ from ..data.text_metrics import has_loop, is_prose, real_word_fraction
 from ..data.token_files import document_ends, read_documents, read_pieces
 from ..events import Busy
 from .busy_machine import Slower
-from .clock import Clock
 from .evaluate import batches_in_order, bits_per_byte, token_nats
 from .flops import work_per_token
 from .model_folder import ModelFolder
@@ -55,7 +54,7 @@ class RunFacts:
     train_loss: float | None  # nats per token, between the last two scores
     last_bpb: float | None  # score of the run before
     slower: Slower | None  # than an earlier run on this machine, by far
-    max_iters: int | None  # steps asked for now; None: as many as when the run was started
+    steps_asked: int | None  # None: no limit of steps was set by hand
     stopped: bool  # whether somebody stopped it
     steps: int  # made, over all resumes
     seconds: float  # of training
@@ -96,8 +95,7 @@ def measure_figures(
     folder: ModelFolder, training: Training, held_out: HeldOut, facts: RunFacts
 ) -> Generator[Busy, None, Figures]:
     """The figures of the model in `folder`, whose last stage was `training`."""
-    asked = facts.max_iters or folder.meta["options"].get("max_iters")
-    limits = Limits(folder.stages[-1].settings.minutes, asked, facts.stopped)
+    limits = Limits(folder.stages[-1].settings.minutes, facts.steps_asked, facts.stopped)
     tokens, tokenizer, score = training.tokens, folder.tokenizer, folder.meta["score"]
     seconds = min(MAX_SECONDS, TIME_FRACTION * facts.seconds)
     yield Busy("comparing the score with others")
@@ -140,13 +138,6 @@ def measure_figures(
     )
     command, reason = next_step(limit_of(known), folder.meta, limits)
     return replace(known, next_command=command, next_reason=reason)
-
-
-def seconds_left(folder: ModelFolder, max_iters: int | None, clock: Clock) -> float:
-    """How much of its minutes a run has not used; none where it made all steps that were asked for."""
-    steps = max_iters or folder.meta["options"].get("max_iters") or math.inf
-    minutes = folder.stages[-1].settings.minutes or 0.0
-    return max(0.0, 60 * minutes - clock.seconds) if clock.step < steps else 0.0
 
 
 def _flops(training: Training) -> float | None:

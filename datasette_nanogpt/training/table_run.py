@@ -34,7 +34,7 @@ from ..registry.runs import Run
 from .busy_machine import slower_than
 from .distributed import ProcessGroup
 from .evaluate import sample_writer
-from .final_figures import HeldOut, RunFacts, measure_figures, read_held_out, seconds_left
+from .final_figures import HeldOut, RunFacts, measure_figures, read_held_out
 from .join_models import best_alike, models_to_join, score_joined
 from .joined_size import may_join
 from .log_events import log_event, note
@@ -88,7 +88,6 @@ class TableRun:
         self.results = Results(self.folder, self.run, replaces)
         self.folder.meta.setdefault("training", {})["log"] = run_log_name(self.run.id)
         resumed_from = state.position.step if state else None
-        prepared = describe_plan(self.folder, self.device_reason, replaces, resumed_from)
         at = state.position.stage if state else 0
         self.crew.trained = trained_after(self.folder.path, at, len(self.folder.stages))
         if not (yield from self.predict_text(at)):
@@ -100,6 +99,7 @@ class TableRun:
             self.run.first_text(write_sample(training.model))
         held_out = read_held_out(training.tokens, self.folder.tokenizer)
         gzip_bpb = held_out.gzip_bpb if held_out.gzip_bpb < math.inf else None
+        prepared = describe_plan(self.folder, self.device_reason, replaces, resumed_from)
         prepared = replace(prepared, gzip_bpb=gzip_bpb, letters=held_out.letters_per_byte)
         del state  # which is as big as the model and its optimizers
         self.run.update(status="running", note=None, plan=json.dumps(asdict(prepared)))
@@ -280,9 +280,13 @@ class TableRun:
         """Whether to plan the remaining stages again: not at the end of the run, nor where steps were asked
         for, nor for nanoGPT's recipe, which is one model."""
         config, settings = self.folder.stages[-1]
-        steps_asked = self.options.max_iters or self.folder.meta["options"].get("max_iters")
-        planned = settings.minutes and not steps_asked and config.arch != "gpt2"
+        planned = settings.minutes and not self.steps_asked and config.arch != "gpt2"
         return bool(planned) and not (self.out_of_time(training) or self.stop.requests)
+
+    @property
+    def steps_asked(self) -> int | None:
+        """The limit of steps that was set by hand, now or when the run was started."""
+        return self.options.max_iters or self.folder.meta["options"].get("max_iters")
 
     def out_of_time(self, training: Training) -> bool:
         return training.clock.seconds >= 60 * (self.folder.stages[-1].settings.minutes or math.inf)
@@ -310,7 +314,7 @@ class TableRun:
             train_loss=last.train_loss if last else None,
             last_bpb=score_of_run_before(self.run.home, self.run.id),
             slower=slower_than(self.run.home, self.run.id),
-            max_iters=self.options.max_iters,
+            steps_asked=self.steps_asked,
             stopped=finished.status == "stopped",
             steps=finished.step,
             seconds=finished.seconds,
@@ -341,6 +345,8 @@ class TableRun:
         folder.write_end(status, clock.step, clock.seconds)
         self.run.update(progress=1.0, eta=0.0)
         score, tokens = folder.meta["score"], training.tokens
+        seconds_left = 60 * (folder.stages[-1].settings.minutes or 0.0) - clock.seconds
+        all_steps = clock.step >= (self.steps_asked or math.inf)
         return Finished(
             status=status,
             name=folder.final.name,
@@ -348,7 +354,7 @@ class TableRun:
             parameters=folder.config.parameters,
             step=clock.step,
             seconds=folder.meta["training"]["seconds"],
-            seconds_left=seconds_left(folder, self.options.max_iters, clock),
+            seconds_left=0.0 if all_steps else max(0.0, seconds_left),
             val_bpb=score["val_bpb"],
             val_loss=score["val_loss"],
             mfu=training.speed.mean_mfu,

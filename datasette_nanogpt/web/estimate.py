@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.counts import counted
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..data.columns import NoTextError
-from ..data.source import Selection
 from ..formatting import about_memory, in_minutes, text_size
 from ..registry.db import NoRegistryError, registry
 from ..training.available_memory import likely_device
 from ..training.budget import DEFAULT_FLOPS
-from ..training.busy_machine import FAR
+from ..training.busy_machine import FAR, work_of_run
 from ..training.enough_text import tokens_needed, too_little_text
 from ..training.expectation import LITTLE_TEXT, expected_bits
-from ..training.flops import work_per_token
 from ..training.memory import Workload, estimate_memory
+from ..training.options import TrainOptions
 from ..training.plan import Plan, plan_text
 from ..training.plan_reasons import describe_members
 from ..training.population import MAX_EPOCHS
@@ -128,7 +125,7 @@ def offer(target: Target, where: str | None, filters: str, form: Mapping[str, An
 
 def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The size, memory and reading of a run with these `settings_from_form`, as numbers and words."""
-    read = read_rows(target.rows, _selection(settings)).with_text()
+    read = read_rows(target.rows, TrainOptions(**settings).selection).with_text()
     flops = _measured_flops(target.home)
     settings = {**settings, "max_parameters": target.limits.max_parameters}
     plan = plan_text(settings, read["bytes"], flops)
@@ -158,7 +155,7 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[cards.Card]:
     """A card for each number of minutes that can be chosen; none where there is too little text."""
-    read = read_rows(target.rows, _selection(settings)).with_text()
+    read = read_rows(target.rows, TrainOptions(**settings).selection).with_text()
     flops = _measured_flops(target.home)
     shown: list[cards.Card] = []
     for minutes in minutes_offered(target.limits):
@@ -190,12 +187,6 @@ def check_enough(target: Target, settings: Mapping[str, Any]) -> None:
         refused = str(ex)
     if refused:
         raise InvalidOptions([Problem("table", "too_little", refused)])
-
-
-def _selection(settings: Mapping[str, Any]) -> Selection:
-    body = tuple(settings.get("body", ()))
-    more = {key: settings.get(key) for key in ("text", "template", "group_by", "order_by")}
-    return Selection(settings.get("title"), body, settings.get("where"), **more)
 
 
 def _too_little(read: Mapping[str, Any], plan: Plan) -> str | None:
@@ -278,9 +269,6 @@ def _measured_flops(home: Path) -> float | None:
     select += "and tokens_per_second > 0 order by id desc limit ?"
     speeds = []
     with suppress(NoRegistryError), registry(home) as db:
-        for plan, tokens_per_second in db.execute(select, [RECENT_RUNS]):
-            prepared = json.loads(plan)
-            config = GPTConfig(**prepared["config"])
-            step_tokens = prepared["settings"]["batch_size"] * config.block_size
-            speeds.append(work_per_token(config, step_tokens) * tokens_per_second)
+        for run in db.execute(select, [RECENT_RUNS]):
+            speeds.append(work_of_run(run) * run["tokens_per_second"])
     return max(speeds, default=None)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from ..events import LastPart, Part
-from ..formatting import duration, time_left
+from ..formatting import duration, seconds_between, time_left, utc_now
 from ..registry.runs import is_resumed
 
 Run = Mapping[str, Any]
@@ -109,8 +108,7 @@ def why_slow(run: Run) -> str:
     """How long a run has been preparing, and where nothing else moves why that may be; "" for any other."""
     if not run["started"]:
         return ""
-    started = datetime.fromisoformat(run["started"]).astimezone(UTC)
-    seconds = (datetime.now(UTC) - started).total_seconds()
+    seconds = seconds_between(run["started"], utc_now())
     if seconds < SLOW_START:
         return ""
     begun = _begun(run)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from llm_nanogpt.counts import counted
 
-from ..formatting import duration
+from ..formatting import duration, seconds_between
 from ..registry.runs import DIVERGED, MEMORY, NAME, OVER, is_resumed, plan_of, settings_of
 from ..training.replaced import kept_at_first_score, what_is_kept
 from . import forms
@@ -108,12 +107,11 @@ def how_long(run: Run) -> str:
     was lost."""
     if not (run["step"] and run["started"] and run["ended"]) or run["restarts"]:
         return ""
-    started, ended = (datetime.fromisoformat(run[key]).astimezone(UTC) for key in ("started", "ended"))
-    if ended < started:  # the clock was set back meanwhile
+    seconds = seconds_between(run["started"], run["ended"])
+    if seconds < 0:  # the clock was set back meanwhile
         return ""
     steps = run["step"] - (plan_of(run).get("resumed_from") or 0)
-    took = duration((ended - started).total_seconds())
-    return f"{counted(steps, 'step')} in {took}, preparation included."
+    return f"{counted(steps, 'step')} in {duration(seconds)}, preparation included."
 
 
 def short_reason(run: Run) -> str:

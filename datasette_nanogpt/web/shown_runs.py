@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from datasette import Forbidden, NotFound, Request
 from datasette.app import Datasette
 
-from ..formatting import duration, time_left
+from ..formatting import duration, seconds_between, time_left, utc_now
 from ..registry import queue
 from ..registry.db import registry
 from ..registry.metrics import scores_of_runs
@@ -99,8 +98,8 @@ def _before_the_first_step(run: dict[str, Any]) -> tuple[str, list[str]]:
         return "first steps", [note]
     if not run["started"] or run["restarts"]:
         return "first steps", []
-    since = datetime.now(UTC) - datetime.fromisoformat(run["started"]).astimezone(UTC)
-    return "first steps", [f"{duration(max(0.0, since.total_seconds()))} since the start"]
+    seconds = max(0.0, seconds_between(run["started"], utc_now()))
+    return "first steps", [f"{duration(seconds)} since the start"]
 
 
 def permission_to_change(run: dict[str, Any]) -> str:

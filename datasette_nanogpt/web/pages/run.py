@@ -100,12 +100,10 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     live = {**(found or {})}
     del live["row"]
     state_now = state_as_json(run, live.pop("first"), live.pop("training_bpb"), live.pop("last"))
-    over = run["status"] in OVER
-    pace = (
-        how_long(run) if over else describe_run({**run, "eta": None, "starts": ""})[1]
-    )  # the time left has its own place
-    if short := too_short(run, live["metrics"]):
-        pace = ""
+    short = too_short(run, live["metrics"])
+    # The time left has a place of its own.
+    timeless = {**run, "eta": None, "starts": ""}
+    pace = "" if short else how_long(run) if run["status"] in OVER else describe_run(timeless)[1]
     if state_now["phase"] == "running" and (slower := await in_thread(slower_than, state.home, run_id)):
         state_now["slow"] = slower_notice(run, str(slower))
     elif state_now["phase"] == "done":
