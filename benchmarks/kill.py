@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt import changes
+from llm_nanogpt import change_steps
 
 Tell = Callable[[str], object]
 
@@ -64,7 +64,7 @@ class Killer:
     def install(self) -> None:
         sys.addaudithook(self.audit)
         os.fsync = self.wrapped("fsync", os.fsync)
-        setattr(changes, "exchange", self.wrapped("exchange", getattr(changes, "exchange")))  # noqa: B009, B010
+        setattr(change_steps, "exchange", self.wrapped("exchange", getattr(change_steps, "exchange")))  # noqa: B009, B010
         connect = sqlite3.connect
 
         def connect_and_trace(*args: Any, **options: Any) -> sqlite3.Connection:

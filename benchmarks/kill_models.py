@@ -23,7 +23,7 @@ from operations import Box, Operation
 from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.runs import find_runs, mark_dead_runs
 from datasette_nanogpt.training.train_state import read_position
-from llm_nanogpt import changes
+from llm_nanogpt import change_steps
 from llm_nanogpt.checkpoint import checkpoints, read_checkpoint, read_weights
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.loading import open_model
@@ -48,7 +48,7 @@ def operate(
     def work(tell: Reporter) -> list[str] | str:
         box.enter()
         if not operation.exchange:
-            setattr(changes, "exchange", lambda a, b: False)  # noqa: B010
+            setattr(change_steps, "exchange", lambda a, b: False)  # noqa: B010
         killer = Killer(box.path, kill_before, error, lasting, tell.wait if before_each else None)
         killer.install()
         try:

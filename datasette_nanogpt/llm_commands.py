@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 import click
 import llm
 
-from llm_nanogpt.changes import replaced
+from llm_nanogpt.change_steps import replaced
 from llm_nanogpt.commands import nanogpt
 from llm_nanogpt.counts import counted
 from llm_nanogpt.errors import NanogptError, WrongUsage

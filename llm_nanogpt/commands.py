@@ -13,7 +13,8 @@ from typing import IO, Any
 import click
 
 from . import changes
-from .changes import replaced, replaced_names
+from .change_steps import replaced
+from .changes import replaced_names
 from .checkpoint import checkpoints, describe, read_checkpoint
 from .counts import counted
 from .ctrl_c import ends_on_ctrl_c

@@ -17,8 +17,9 @@ from datasette_nanogpt.registry import db as registry_db
 from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.manage import remove_model, rename_model
 from datasette_nanogpt.registry.runs import find_runs
-from llm_nanogpt import changes, exchange, loading, locks
-from llm_nanogpt.changes import hold, publish, recover, refused, replaced, restore
+from llm_nanogpt import change_steps, exchange, loading, locks
+from llm_nanogpt.change_steps import replaced
+from llm_nanogpt.changes import hold, publish, recover, refused, restore
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import model_names
 from llm_nanogpt.loading import open_model
@@ -30,7 +31,7 @@ from llm_nanogpt.renaming import rename_in_verdict
 def swapping(request, monkeypatch):
     """In one step, as on Linux, and in two."""
     if request.param == "two renames":
-        monkeypatch.setattr(changes, "exchange", lambda a, b: False)
+        monkeypatch.setattr(change_steps, "exchange", lambda a, b: False)
     elif exchange._renameat2() is None:
         pytest.skip("this system has no renameat2")
 
@@ -277,7 +278,7 @@ def test_changes_are_told_in_their_order_though_the_clock_was_set_back(make_mode
     with locked_registry_of_a(make_model, home, monkeypatch):
         for hours, (name, new_name) in enumerate(("ab", "bc", "cd")):
             now = time.time_ns() - hours * 3600 * 10**9
-            monkeypatch.setattr(changes, "time", SimpleNamespace(time_ns=lambda now=now: now))
+            monkeypatch.setattr(change_steps, "time", SimpleNamespace(time_ns=lambda now=now: now))
             rename_model(home / name, new_name)
     assert [run["name"] for run in find_runs(home)] == ["d"] and left_over(home) == []
 
@@ -373,13 +374,13 @@ def test_a_home_whose_name_is_not_utf8(make_model, home, bpe):
 
 def test_a_model_can_be_removed_from_a_full_disk(make_model, home, monkeypatch):
     """Its removal makes the room that the note of it needs."""
-    model, write = make_model("a"), changes.write_bytes
+    model, write = make_model("a"), change_steps.write_bytes
 
     def full(path, data):
         if model.exists():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(path, data)
 
-    monkeypatch.setattr(changes, "write_bytes", full)
+    monkeypatch.setattr(change_steps, "write_bytes", full)
     remove_model(model)
     assert list(home.iterdir()) == []

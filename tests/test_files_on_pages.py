@@ -8,7 +8,7 @@ import pytest
 from conftest import HANG_SECONDS, serve, write_blog, write_model
 from test_files_of_others import BROKEN, SECONDS, meta, spoil, tokenizer
 
-from llm_nanogpt.changes import replaced
+from llm_nanogpt.change_steps import replaced
 
 ROOT = {"id": "root"}
 

@@ -24,7 +24,7 @@ from datasette_nanogpt.training.options import TrainOptions, command_of_run
 from datasette_nanogpt.training.recipe import Stage
 from datasette_nanogpt.training.replaced import kept_if_trained_again, what_is_kept
 from datasette_nanogpt.training.run_before import score_of_run_before
-from llm_nanogpt.changes import replaced
+from llm_nanogpt.change_steps import replaced
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import NanogptError
 

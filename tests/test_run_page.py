@@ -41,7 +41,7 @@ from datasette_nanogpt.web.first_score import when_first
 from datasette_nanogpt.web.run_offers import made_by
 from datasette_nanogpt.web.run_phases import why_slow
 from datasette_nanogpt.web.run_states import in_words_of_the_form, slower_notice
-from llm_nanogpt.changes import replaced
+from llm_nanogpt.change_steps import replaced
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import InvalidOptions
 from llm_nanogpt.locks import lock

@@ -20,7 +20,7 @@ from datasette_nanogpt.registry.runs import find_runs
 from datasette_nanogpt.training import model_folder, saving
 from datasette_nanogpt.training.recipe import Settings, Stage
 from datasette_nanogpt.training.train import train_table
-from llm_nanogpt import changes, renaming
+from llm_nanogpt import change_steps, renaming
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.commands import nanogpt
 from llm_nanogpt.errors import NanogptError
@@ -205,7 +205,7 @@ def test_a_disk_that_refuses_something_as_a_model_is_replaced_loses_neither(opti
     run(replace(options, max_iters=4))
     folder = home / "nanogpt-blog"
     old = (folder / "model.safetensors").read_bytes()
-    works = changes.sync_folder
+    works = change_steps.sync_folder
     for number in range(2):
         calls = []
 
@@ -215,10 +215,10 @@ def test_a_disk_that_refuses_something_as_a_model_is_replaced_loses_neither(opti
                 raise OSError(errno.EIO, "Input/output error", str(path))
             works(path)
 
-        monkeypatch.setattr(changes, "sync_folder", fail)
+        monkeypatch.setattr(change_steps, "sync_folder", fail)
         assert isinstance(run(replace(options, max_iters=8, seed=number + 1))[-1], Finished)
         assert len(calls) > number
-        monkeypatch.setattr(changes, "sync_folder", works)
+        monkeypatch.setattr(change_steps, "sync_folder", works)
         assert read_checkpoint(folder).meta["options"]["seed"] == number + 1
         kept = (home / ".replaced" / "nanogpt-blog" / "model.safetensors").read_bytes()
         assert kept == old and not list(home.glob(".nanogpt-blog.*"))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_nanogpt.atomic import write_json
-from llm_nanogpt.changes import PENDING, new_note
+from llm_nanogpt.change_steps import PENDING, new_note
 from llm_nanogpt.renaming import rename_in_verdict
 
 from .run_log import run_log_name

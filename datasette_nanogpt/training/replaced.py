@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt.changes import replaced
+from llm_nanogpt.change_steps import replaced
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.listing import megabytes, size_on_disk
 

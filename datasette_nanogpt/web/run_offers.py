@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from datasette.app import Datasette
 
-from llm_nanogpt.changes import replaced
+from llm_nanogpt.change_steps import replaced
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.counts import counted
 
