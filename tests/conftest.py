@@ -1,8 +1,16 @@
 """Fixtures: a home of its own for every test, and tiny random models that cost milliseconds."""
 
 import os
+import shutil
 
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as process.py does, before anything loads torch
+if "PYTEST_XDIST_WORKER" in os.environ:  # each core has tests of its own: more threads only take turns
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Folders of tests are in memory where Linux has room for them. On a disk, a test waits for each change of
+# SQLite's to be written: beside busy programs, a test of 0.2 s of work took 25 s there.
+MEMORY_DISK, ROOM = "/dev/shm", 4 * 10**9  # bytes free
+if os.path.isdir(MEMORY_DISK) and shutil.disk_usage(MEMORY_DISK).free > ROOM:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY_DISK)
 
 import numpy as np
 import pytest
@@ -45,6 +53,19 @@ def write_blog(path, tables=("entry",)):
     for table in tables:
         sqlite_utils.Database(path)[table].insert_all(rows, pk="id")
     return path
+
+
+def convert_as_told(message):
+    """Do in this process what a message tells to type, `sqlite-utils …`: a new one takes most of a second."""
+    import shlex
+
+    from click.testing import CliRunner
+    from sqlite_utils.cli import cli
+
+    for command in message.split("`")[1].split(" && "):
+        program, *words = shlex.split(command)
+        assert program == "sqlite-utils"
+        CliRunner().invoke(cli, words, catch_exceptions=False, standalone_mode=False)
 
 
 async def serve(database, **options):

@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from conftest import convert_as_told
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -755,9 +756,13 @@ def test_compressed_text_is_not_passed_over(make, how):
     for body in ([], ["body"]):
         with pytest.raises(NoTextError, match=f"Column body is {how}-compressed") as told:
             open_source(path, "posts", Selection(body=body))
-    command = str(told.value).split("`")[1]
-    tool = Path(sys.executable).with_name("sqlite-utils")
-    subprocess.run(command.replace("sqlite-utils", str(tool), 1), shell=True, check=True, capture_output=True)
+    if how == "gzip":
+        convert_as_told(str(told.value))
+    else:  # one of them in a real shell
+        command = str(told.value).split("`")[1]
+        tool = Path(sys.executable).with_name("sqlite-utils")
+        command = command.replace("sqlite-utils", str(tool), 1)
+        subprocess.run(command, shell=True, check=True, capture_output=True)
     assert list(open_source(path, "posts").documents())[1] == f"{title(1)}\n\n{prose(1)}"
 
 
@@ -823,9 +828,7 @@ def test_text_in_other_encodings(make, encoding, text, read):
         return
     with pytest.raises(NoTextError, match="Column body is not UTF-8") as told:
         open_source(path, "posts")
-    command = str(told.value).split("`")[1].replace("ENCODING", encoding)
-    command = command.replace("sqlite-utils", str(Path(sys.executable).with_name("sqlite-utils")))
-    subprocess.run(command, shell=True, check=True, capture_output=True)
+    convert_as_told(str(told.value).replace("ENCODING", encoding))
     assert list(open_source(path, "posts").documents())[0] == f"{title(0)}\n\n{text}0"
 
 

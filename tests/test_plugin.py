@@ -34,6 +34,14 @@ def run(*arguments, input="", **kwargs):
     )
 
 
+def in_this_process(*arguments, input=""):
+    """As a new process does it, which imports llm anew in a second; only what no code foresaw is raised."""
+    done = CliRunner().invoke(cli, [*map(str, arguments)], input=input)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
 def ask(prompt="", name="nanogpt-tiny", **options):
     return llm.get_model(name).prompt(prompt, **{"max_tokens": 20, "seed": 1} | options)
 
@@ -41,15 +49,15 @@ def ask(prompt="", name="nanogpt-tiny", **options):
 def test_the_command_line(make_model, bpe):
     make_model()
     command = [*LLM, "-m", "nanogpt-tiny", "Row 12", "-o", "max_tokens", 30, "-o", "seed", 0]
-    first, again = run(*command), run(*command, "--async")
+    first, again = run(*command), in_this_process(*command[len(LLM) :], "--async")
     assert first.returncode == 0, first.stderr
     assert first.stderr == ""
     assert len(first.stdout) > 10
     assert not first.stdout.startswith("Row 12")
     assert again.stdout == first.stdout
-    more = run(*LLM, "-c", "", "-o", "max_tokens", 5)
-    assert more.returncode == 0, more.stderr
-    logged = json.loads(run(*LLM, "logs", "--json").stdout)
+    more = in_this_process("-c", "", "-o", "max_tokens", 5)
+    assert more.exit_code == 0, more.stderr
+    logged = json.loads(in_this_process("logs", "--json").stdout)
     assert [row["model"] for row in logged] == ["nanogpt-tiny"] * 3
     assert logged[0]["response"] == first.stdout[:-1]
     assert logged[0]["resolved_model"].startswith("nanogpt-tiny@step0-")
@@ -62,8 +70,8 @@ def test_the_command_line(make_model, bpe):
 
 def test_a_model_that_is_gone_is_one_line(make_model):
     (make_model() / "config.json").unlink()
-    broken = run(*LLM, "-m", "nanogpt-tiny", "hi")
-    assert broken.returncode == 1
+    broken = in_this_process("-m", "nanogpt-tiny", "hi")
+    assert broken.exit_code == 1
     assert broken.stderr.startswith("Error: Model 'nanogpt-tiny' is broken: config.json is missing")
     assert broken.stderr.count("\n") == 1
     assert broken.stderr.endswith("or type `llm nanogpt remove nanogpt-tiny`\n")
@@ -76,10 +84,9 @@ def test_a_model_that_is_gone_is_one_line(make_model):
 )
 def test_what_llm_could_not_log_is_refused_before_any_text(make_model, words):
     make_model()
-    options = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": HANG_SECONDS}
-    refused = subprocess.run([*LLM, "-m", "nanogpt-tiny", *words], check=False, **options)
-    assert refused.returncode == 1 and refused.stdout == b""
-    assert refused.stderr.startswith(b"Error: The text is not UTF-8") and refused.stderr.count(b"\n") == 1
+    refused = in_this_process("-m", "nanogpt-tiny", *map(os.fsdecode, words))  # as Python decodes arguments
+    assert refused.exit_code == 1 and refused.stdout == ""
+    assert refused.stderr.startswith("Error: The text is not UTF-8") and refused.stderr.count("\n") == 1
 
 
 def test_sync_and_async_write_the_same(make_model):
@@ -117,8 +124,8 @@ def test_options_reach_the_sampler_and_the_log(make_model):
 
 def test_a_set_default_is_kept(make_model):
     make_model()
-    run(*LLM, "models", "options", "set", "nanogpt-tiny", "max_tokens", "3")
-    answer = run(*LLM, "-m", "nanogpt-tiny", "Row", "-u")
+    in_this_process("models", "options", "set", "nanogpt-tiny", "max_tokens", "3")
+    answer = in_this_process("-m", "nanogpt-tiny", "Row", "-u")
     assert "3 output" in answer.stderr
 
 
@@ -229,32 +236,25 @@ def test_many_at_once(make_model):
     assert asyncio.run(write()) == alone
 
 
-# numpy is not among these: sqlite-utils, and so llm, imports it where it is installed.
+# numpy is not among these: sqlite-utils, and so llm, imports it where it is installed. One after the other in
+# one process, those that may import least first.
 PROBE = """
 import sys
 import llm.cli
-try:
-    llm.cli.cli(sys.argv[1:], standalone_mode=False)
-finally:
+for words in (["--help"], ["models"], ["-m", "nanogpt-tiny", "hi", "-o", "max_tokens", "3"]):
+    llm.cli.cli(words, standalone_mode=False)
     print([m for m in ("torch", "tiktoken", "tokenizers") if m in sys.modules], file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize(
-    ("arguments", "allowed"),
-    [
-        (["--help"], []),
-        (["models"], []),
-        (["-m", "nanogpt-tiny", "hi", "-o", "max_tokens", "3"], ["tiktoken"]),
-    ],
-)
-def test_nothing_heavy_is_imported(make_model, arguments, allowed):
+def test_nothing_heavy_is_imported(make_model):
     make_model()
-    assert run(sys.executable, "-c", PROBE, *arguments).stderr.splitlines()[-1] == str(allowed)
+    done = run(sys.executable, "-c", PROBE)
+    assert done.stderr.splitlines() == ["[]", "[]", "['tiktoken']"] and "nanogpt-tiny" in done.stdout
 
 
 def test_importing_the_plugin_is_quick():
-    """Beside importing llm, in one process, as machines differ; the best of three: a busy one only adds."""
+    """Beside importing llm, in one process, as machines differ; one of three: a busy one only adds."""
 
     def once():
         log = run(sys.executable, "-X", "importtime", "-c", "import llm, llm_nanogpt.plugin").stderr
@@ -262,7 +262,7 @@ def test_importing_the_plugin_is_quick():
         found = {name.strip(): int(total) for _, total, name in rows}
         return found["llm_nanogpt.plugin"] / found["llm"]
 
-    assert min(once() for _ in range(3)) < 0.2  # 0.13 to 0.15 where nothing else runs
+    assert any(once() < 0.2 for _ in range(3))  # 0.13 to 0.15 where nothing else runs
 
 
 def test_two_hundred_models_are_listed_without_being_opened(home):
@@ -405,9 +405,8 @@ def test_a_dropped_beginning_is_told(make_model):
 def test_chat_is_one_document_and_reads_the_model_once(make_model, bpe):
     make_model(block_size=256)
     options = ["-m", "nanogpt-tiny", "-o", "seed", 1, "-o", "max_tokens", 9]
-    chat = run(*LLM, "chat", *options, input="Row 12\nRow 13\nquit\n")
-    assert "Traceback" not in chat.stderr
-    rows = json.loads(run(*LLM, "logs", "--json").stdout)
+    in_this_process("chat", *options, input="Row 12\nRow 13\nquit\n")
+    rows = json.loads(in_this_process("logs", "--json").stdout)
     assert rows[1]["input_tokens"] == len(bpe.encode(f"Row 12{rows[0]['response']}\nRow 13"))
 
 
