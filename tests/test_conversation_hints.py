@@ -466,6 +466,29 @@ MESSAGES = {  # of one chat: people write several a day
 }
 
 
+@pytest.mark.parametrize(
+    ("columns", "options"),
+    [
+        ("gespräch, absender, zeit, nachricht", "--group-by 'gespräch' --order-by zeit"),
+        ("conversa_id, remetente, data_envio, mensagem", "--group-by conversa_id --order-by data_envio"),
+        ("conversación, emisor, fecha, mensaje", "--group-by 'conversación' --order-by fecha"),
+        ("чат, отправитель, время, сообщение", "--group-by 'чат' --order-by 'время'"),
+        ("会话, 发送者, 发送时间, 内容", "--group-by '会话' --order-by '发送时间'"),
+        ("トーク, 送信者, 日時, メッセージ", "--group-by 'トーク' --order-by '日時'"),
+        ("대화방, 보낸사람, 시간, 내용", "--group-by '대화방' --order-by '시간'"),
+    ],
+)
+def test_chats_in_other_languages(tmp_path, columns, options):
+    who = ["Ada", "Ben", "Cy"]
+    rows = [
+        (f"k{i // 7}", who[i % 3], f"2024-03-{1 + i // 9:02} 10:{i % 60:02}", words(i, 7)) for i in range(180)
+    ]
+    assert told(tmp_path, columns, rows) == [options]
+    group, order = shlex.split(options)[1::2]
+    source = open_source(str(tmp_path / "t.db"), "t", Selection(group_by=group, order_by=order))
+    assert next(source.documents()).startswith("Ada: ")
+
+
 @pytest.mark.parametrize("columns", MESSAGES)
 def test_messages_of_one_chat_are_read_by_days(tmp_path, columns):
     rows = [(*MESSAGES[columns](i), words(i, 7)) for i in range(150)]

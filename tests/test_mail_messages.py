@@ -160,3 +160,35 @@ def test_a_line_of_the_text_that_begins_with_from_is_no_separator_of_mailboxes()
     mail = "Subject: Ferry\nTo: ada@example.org\n\nWe went up.\nFrom the gallery one sees the islands.\n"
     assert read_message(mail).text == "We went up.\nFrom the gallery one sees the islands."
     assert read_message(f"From ada@example.org Mon Mar  2 10:00:00 2026\n{mail}") == read_message(mail)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "X-Spam-Flag: YES",
+        "X-Spam-Status: Yes, score=12.0 required=5.0",
+        "X-Gmail-Labels: Spam,Unread",
+        "X-Gmail-Labels: Unread,=?UTF-8?Q?Entw=C3=BCrfe?=",
+        "X-Gmail-Labels: Archived,\n Trash",
+    ],
+)
+def test_messages_that_are_spam_by_their_headers_are_left_out(tmp_path, header):
+    others = ["X-Spam-Flag: NO", "X-Gmail-Labels: Inbox,Important", "Subject: spam"]
+    rows = [
+        f"{header if i % 5 == 0 else others[i % 3]}\n{single('quoted-printable')}{i} more" for i in range(60)
+    ]
+    with sqlite3.connect(tmp_path / "mail.db") as db:
+        db.execute("create table mail (raw text)")
+        db.executemany("insert into mail values (?)", [(row,) for row in rows])
+    (source,) = open_corpus(str(tmp_path / "mail.db"), ["mail"]).sources
+    assert len([*source.documents()]) == 48
+    assert source.skipped == {"spam, drafts, or thrown away, as headers of the mail say": 12}
+
+
+def test_a_table_of_spam_is_read(tmp_path):
+    with sqlite3.connect(tmp_path / "mail.db") as db:
+        db.execute("create table mail (raw text)")
+        rows = [(f"X-Spam-Flag: YES\n{single('quoted-printable')}{i} more",) for i in range(60)]
+        db.executemany("insert into mail values (?)", rows)
+    (source,) = open_corpus(str(tmp_path / "mail.db"), ["mail"]).sources
+    assert len([*source.documents()]) == 60

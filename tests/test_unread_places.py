@@ -39,6 +39,8 @@ def page(w):
         ("folder_name", of("Papierkorb", "Gedichte", "Entwürfe"), 40),
         ("X-Gmail-Labels", of("Inbox,Opened", "Spam", "Inbox,Important", "Trash,Opened", "Sent"), 24),
         ("labelIds", of('["INBOX", "IMPORTANT"]', '["SPAM", "UNREAD"]', "[]"), 20),
+        ("tags", of("inbox unread", "inbox spam", "sent", "draft"), 30),  # notmuch
+        ("tags", of('["inbox", "unread"]', '["spam", "unread"]', '["sent"]'), 20),
         ("path", of("_posts/a.md", "_posts/b.md", "_drafts/c.md"), 20),
         ("path", of("posts/a.md", "/home/drafts/b.md", "posts/drafts.md", "draft/d.md"), 30),
         ("file", of("draft-one.md", "Draft two.md", "drafting.md", "note.md"), 30),
@@ -115,3 +117,10 @@ def test_long_values_take_little_time(tmp_path):
     began = time.process_time()
     hints(tmp_path, {"file": same("[" + "/" * 90_000 + "\n")})
     assert time.process_time() - began < 10  # by the square it takes many minutes
+
+
+@pytest.mark.parametrize(
+    "values", [("nba draft", "spam mail", "bread"), ('["spam"]', '["bread", "draft"]', "")]
+)
+def test_tags_of_what_a_text_is_about_are_not_told(tmp_path, values):
+    assert hints(tmp_path, {"tags": of(*values)})[1] == []

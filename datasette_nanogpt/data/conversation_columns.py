@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from itertools import permutations
 
+from . import translated_names
 from .column_names import words_of
 from .debates import SPEECHES, find_debate, words_of_text
 from .decode import as_text
@@ -47,6 +48,7 @@ CONVERSATIONS = (
     *("video", "episode", "scene", "poem", "song", "hymn", "psalm", "canto", "chapter", "story"),
     *("transcript", "meeting", "movie", "film", "play", "debate"),
     *("peer", "context", "convo", "buffer"),  # of Telegram, Skype and Quassel
+    *translated_names.CONVERSATIONS,
 )
 # Of these those in which also longer rows answer each other, where a column has their numbers.
 _DISCUSSIONS = (

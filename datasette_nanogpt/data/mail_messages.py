@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from email import message_from_string
 from email.message import Message
 from typing import NamedTuple
 
+from .folders import is_unread_folder
 from .mail import decode_charset, decode_words
 from .mail_replies import own_text, own_text_of_html
 
@@ -31,6 +33,11 @@ _BOUNDARY = re.compile(
 _SOFT_BREAK = re.compile(r"(?<=\S)(?<!^--)(?<!\n--) \n(?=[^\s>])")  # not after the "-- " above a signature
 
 
+# What filters say of a message, and the labels that Gmail exports.
+_SPAM = re.compile(r"x-spam(?:-flag|-status)?", re.IGNORECASE)
+_LABELS = "x-gmail-labels"
+
+
 class MailText(NamedTuple):
     """What a person wrote."""
 
@@ -41,13 +48,27 @@ class MailText(NamedTuple):
 
 def is_message(value: str) -> bool:
     """Whether `value` is a message with its headers, or a body of several parts without them."""
-    at = match.end() if (match := _MBOX_LINE.match(value)) else len(value) - len(value.lstrip())
-    names: set[str] = set()
-    while header := _HEADER.match(value, at):
-        names.add(header[1].lower())
-        at = header.end()
+    names = {header[1].lower() for header in _headers(value)}
     known = names & _KNOWN
     return (len(known) >= MIN_HEADERS and bool(known & _TECHNICAL)) or bool(_BOUNDARY.match(value))
+
+
+def is_unread_message(value: str) -> bool:
+    """Whether the headers of a message say that it is spam, a draft, or thrown away."""
+    for header in _headers(value):
+        said = " ".join(header[0].partition(":")[2].split())
+        if _SPAM.fullmatch(header[1]) and said.lower().startswith("yes"):
+            return True
+        if header[1].lower() == _LABELS and any(map(is_unread_folder, decode_words(said).split(","))):
+            return True
+    return False
+
+
+def _headers(value: str) -> Iterator[re.Match[str]]:
+    at = match.end() if (match := _MBOX_LINE.match(value)) else len(value) - len(value.lstrip())
+    while header := _HEADER.match(value, at):
+        yield header
+        at = header.end()
 
 
 def read_message(value: str) -> MailText:

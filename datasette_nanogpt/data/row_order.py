@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
+from . import translated_names
 from .column_names import words_of
 from .parts_of_texts import MAX_DISTINCT, are_fractions, are_together, numbers_of, values_of
 from .sample import BLOCKS, Value
@@ -19,7 +20,7 @@ PLACES = (
 )
 _ORDERS = (
     *(*PLACES, "step", "start", "turn", "ts", "timestamp", "datetime", "time", "sent", "created", "date"),
-    *("at", "when", "dateline"),
+    *("at", "when", "dateline", *translated_names.TIMES),
 )
 ORDER_WORDS = frozenset(_ORDERS)
 MAX_UNORDERED = 0.1  # the fraction of the rows that may have no time, if another column has one in more rows

@@ -15,6 +15,7 @@ from llm_nanogpt.template import RenderError, Template
 from .chat_phrases import MARK
 from .decode import NOT_UTF8, NOTHING, WINDOWS_1252, Decoded, decode_bytes
 from .documents import clean_text, join_document, without_heading
+from .mail_messages import is_unread_message
 from .markers import split_at_markers
 from .markup import WIKI
 from .sample import Value
@@ -24,7 +25,9 @@ from .text_kinds import PLAIN, TextKind
 from .values_as_text import documents_of, read_text, read_title
 from .wiki import is_redirect
 
-REDIRECTS = "a wiki's redirects to other pages"  # a reason for skipping rows
+# Reasons for skipping rows
+REDIRECTS = "a wiki's redirects to other pages"
+UNREAD_MAIL = "spam, drafts, or thrown away, as headers of the mail say"
 NO_TEXT, ONLY = "no text", "only "  # and then what the row has
 MAX_REASONS = 20  # reasons for skipping rows that are counted one by one; the rest are counted together
 
@@ -190,6 +193,9 @@ class RowReader:
                 value = decoded
             if isinstance(value, str) and self.kinds[column].markup == WIKI and is_redirect(value):
                 self.skipped[REDIRECTS] += 1
+                return None
+            if isinstance(value, str) and self.kinds[column].without_unread and is_unread_message(value):
+                self.skipped[UNREAD_MAIL] += 1
                 return None
             values[column] = value
         self.decoded.update(encodings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from . import translated_names
 from .column_content import FEW_ROWS, MOST, Column, columns_of
 from .column_names import NAMED_THINGS, NAMES, named, words_of
 from .source import Source
@@ -15,7 +16,16 @@ SPEAKERS = (
     *("speaker", "sender", "author", "from", "role", "user", "username", "nickname", "nick", "screen_name"),
     *("speaker_name", "sender_name", "author_name", "user_name", "written_by", "posted_by"),
     *("created_by", "handle", "who"),
-    *("character", "creator", "poster", "commenter", "reporter", "player", "name"),
+    *(
+        "character",
+        "creator",
+        "poster",
+        "commenter",
+        "reporter",
+        "player",
+        *translated_names.SPEAKERS,
+        "name",
+    ),
 )
 MIN_SAME = 0.65  # the fraction of the rows
 _NOT_A_PERSON = frozenset(

@@ -17,7 +17,7 @@ from .json_blocks import has_parts, read_blocks
 from .json_records import is_chat, read_record, title_of_record
 from .json_values import json_or_none
 from .mail import decode_quoted_printable, is_quoted_printable
-from .mail_messages import is_message, read_message
+from .mail_messages import is_message, is_unread_message, read_message
 from .mail_replies import answers_notification, came_by_mail
 from .markdown import has_comments
 from .markers import has_markers
@@ -73,6 +73,7 @@ class TextKind:
     encoding: str = ""  # of bytes that are not UTF-8, see `encoding_of`
     instead: bool = False  # read only in rows in which the columns before it have no text: it says the same
     replies: bool = False  # the text of mail, without what it quotes and the signature, see mail_replies.py
+    without_unread: bool = False  # messages of mail that are spam by their headers and the like are left out
     mailed: bool = False  # some values came by mail, and are read like that
     comments: bool = False  # of markdown, `<!-- ... -->`, in some values at least; they are left out
     # Parts of a running text, each of which begins with a space, as Whisper's do: they are joined without a
@@ -134,7 +135,9 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
             return found
         if _most(values, is_message):
             width = wrapped_width([read_message(value).text for value in values])
-            return TextKind("mail", markers=kind.markers, width=width)
+            # Of mail that all is spam this is what is to be learnt.
+            has_others = not _most(values, is_unread_message)
+            return TextKind("mail", markers=kind.markers, width=width, without_unread=has_others)
     if kind.quoted_printable:
         texts = [decode_quoted_printable(text) if is_quoted_printable(text) else text for text in texts]
     if text_format == "plain":

@@ -9,6 +9,7 @@ from itertools import islice
 
 from .column_names import words_of
 from .exclusions import Exclusion, exclusion, is_told, listed, not_among, without_null
+from .folders import is_unread_folder
 from .front_matter import split_front_matter
 from .markup import WIKI
 from .sample import Value
@@ -18,22 +19,15 @@ from .sqlite import quote
 MAX_TOLD = 2  # so many columns of folders are reported
 MIN_FILES = 0.5  # a column of file names: this fraction of its values look like one
 MIN_PAGES = 3  # a namespace of a wiki: so many titles begin with the same word and a colon
+MIN_TAGGED = 3  # rows with a tag of mail: fewer may be about mail
 MAX_SHOWN = 4  # so many namespaces are named
-# Words in names of columns that have the folder or the labels of a row, and the folders that nobody reads.
+# Words in names of columns that have the folder or the labels of a row.
 _FOLDERS = frozenset(["folder", "folders", "label", "labels", "mailbox", "mailboxes"])
-_UNREAD_NAMES = """
-spam | junk | junk e-mail | junk email | bulk mail | trash | bin | recycle bin | deleted | deleted items
-| deleted messages | recently deleted | draft | drafts | templates | spamverdacht | papierkorb | gelöscht
-| gelöschte elemente | entwürfe | vorlagen | indésirables | courrier indésirable | corbeille
-| éléments supprimés | brouillons | correo no deseado | papelera | elementos eliminados | borradores
-| posta indesiderata | cestino | posta eliminata | bozze | lixo eletrônico | lixeira | itens excluídos
-| rascunhos | ongewenst | ongewenste e-mail | prullenbak | verwijderde items | concepten | skräppost
-| papperskorg | utkast | kosz | szkice | спам | корзина | удаленные | черновики | 垃圾邮件 | 已删除邮件
-| 草稿箱 | 草稿 | 迷惑メール | ゴミ箱 | 下書き | 스팸함 | 휴지통 | 임시보관함
-"""
-_UNREAD = frozenset(name.strip() for name in _UNREAD_NAMES.split("|"))
 _BETWEEN = re.compile(r"[,;|\[\]\"]+")  # what stands between labels
-_LEVELS = re.compile(r"[/\\.]")  # what stands between the levels of a folder: INBOX.Trash, [Gmail]/Spam
+# Of tags these alone, beside others of a program of mail: elsewhere "spam" and "draft" may be what a text is
+# about.
+_TAGS = frozenset(["tags", "tag", "keywords"])
+_TAGS_OF_MAIL = frozenset(["inbox", "unread", "sent", "replied", "flagged", "attachment", "signed"])
 # Folders and beginnings of names of files that are drafts, or thrown away, as Jekyll, Hugo and Obsidian have
 # them. A file "drafts.md" is about drafts.
 _DRAFT = re.compile(
@@ -71,12 +65,14 @@ def _strings(source: Source, column: str) -> list[str]:
 
 def _in_folders(source: Source, of: str) -> Iterator[Exclusion]:
     """About rows in folders, or with labels, that nobody reads."""
-    for column in (name for name in _others(source) if not _FOLDERS.isdisjoint(words_of(name))):
+    for column in _others(source):
         values = _strings(source, column)
-        unread = Counter(value for value in values if any(map(_is_unread, _labels(value))))
+        if _FOLDERS.isdisjoint(words_of(column)) and not _are_tags_of_mail(column, values):
+            continue
+        unread = Counter(value for value in values if any(map(is_unread_folder, _labels(value))))
         if not is_told(source, unread.total()):
             continue
-        found = {label for value in unread for label in _labels(value) if _is_unread(label)}
+        found = {label for value in unread for label in _labels(value) if is_unread_folder(label)}
         name = without_null(source, column)
         if found == {*unread}:
             what, condition = "is", f"{name} {not_among(sorted(found))}"
@@ -87,12 +83,17 @@ def _in_folders(source: Source, of: str) -> Iterator[Exclusion]:
         yield exclusion(source, f"{told}. To leave these out", condition)
 
 
+def _are_tags_of_mail(column: str, values: Iterable[str]) -> bool:
+    """Whether a column has what notmuch and its kin say of a mail: "inbox unread", or a list of that."""
+    if _TAGS.isdisjoint(words_of(column)):
+        return False
+    return sum(not _TAGS_OF_MAIL.isdisjoint(_labels(value)) for value in values) >= MIN_TAGGED
+
+
 def _labels(value: str) -> list[str]:
-    return [label.strip() for label in _BETWEEN.split(value) if label.strip()]
-
-
-def _is_unread(label: str) -> bool:
-    return _LEVELS.split(label)[-1].replace("_", " ").strip().casefold() in _UNREAD
+    labels = [label.strip() for label in _BETWEEN.split(value) if label.strip()]
+    words = value.split()
+    return words if len(labels) == 1 and not _TAGS_OF_MAIL.isdisjoint(words) else labels
 
 
 def _drafts_of_files(source: Source, of: str) -> Iterator[Exclusion]:

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 
+from . import translated_names
 from .column_names import NAMED_THINGS, words_of
 from .decode import as_text
 from .exclusions import MIN_FRACTION, Exclusion, among, exclusion, is_told, not_among, without_null
@@ -19,12 +20,15 @@ MAX_TOLD = 3  # so many columns are reported
 MIN_EARLIER = 0.1  # the fraction of the rows that must be earlier versions
 MIN_ALIKE = 0.5  # the fraction of two texts' words that both have, if they are versions of one
 # Words in names of columns that say what a row is, and their values for rows that people do not read.
-_STATES = frozenset(["type", "status", "state", "posttype", "poststatus", "archetype"])
+_STATES = (
+    frozenset(["type", "status", "state", "posttype", "poststatus", "archetype"]) | translated_names.STATES
+)
 _UNREAD = frozenset(
     [
         *("revision", "inherit", "auto-draft", "draft", "drafts", "trash", "trashed", "deleted", "spam"),
         *("archived", "removed", "unpublished", "hidden", "private", "junk", "conflict", "private_message"),
         *("pingback", "trackback"),
+        *translated_names.UNREAD,
     ]
 )
 # Values of rows that are not read yet, where others say that they are published. Elsewhere they are states of
@@ -37,11 +41,12 @@ _FLAG = re.compile(
     r"(?:is|was|in|user|soft|self|permanently)*"
     r"(?:deleted?|dead|marked(?:for|as)delet(?:ion|ed)|tobedeleted|trash(?:ed)?|draft|spam|junk|removed|unpublished"
     r"|archived|hidden|bot|private(?:notes?)?|conflict|discard(?:ed)?|retracted|suppressed|encrypted|passwordprotected"
-    r"|geloscht|supprime|eliminado|borrado|excluido|eliminato|verwijderd|удален\w?|已?删除|已?刪除|削除(?:済み?)?)"
+    r"|geloscht|geloescht|supprime|eliminado|borrado|excluido|eliminato|verwijderd|удален\w?|已?删除|已?刪除|削除(?:済み?)?)"
     r"(?:flag|in|at|on|date|time|timestamp)*"
 )
 _FLAG_OF_READ = re.compile(
     r"(?:is|was)?published(?:in|at|on|date|time|timestamp)*|(?:is|was)?(?:posted|public|visible)|live"
+    r"|publiee?|publicad[oa]|veroffentlicht|pubblicat[oa]|gepubliceerd|opublikowan[oye]|опубликован\w?|已?发布|公開"
 )
 # Names of columns that say the same of a row only where they have 0 and 1 or their like: that a program wrote
 # it, or that it is for a few people.
@@ -70,7 +75,8 @@ _NOT_PUBLIC = frozenset(
 _REPLACED = re.compile(
     r"prevver|(?:superseded|replaced|obsoleted)by(?:id)?|newerversion(?:id)?|historyof(?:id)?"
 )
-_YES, _NO = frozenset(["1", "true", "t", "yes", "y"]), frozenset(["0", "false", "f", "no", "n"])
+_YES = frozenset(["1", "true", "t", "yes", "y"]) | translated_names.YES
+_NO = frozenset(["0", "false", "f", "no", "n"]) | translated_names.NO
 # Where most rows have 1, as what is published has it, others may be drafts, hidden or deleted.
 _NUMBERED = frozenset(["status", "state", "visibility", "visible"])
 _OF_A_REQUEST = re.compile(r"[1-5]\d\d")  # what a server answers: 200, or 404 where there is no such page
