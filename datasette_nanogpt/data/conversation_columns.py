@@ -83,6 +83,7 @@ _ASKED = frozenset(["prompt", "question", "query", "input", "user", "human", "in
 _ANSWERED = frozenset(["response", "answer", "reply", "output", "assistant", "bot", "completion"])
 MAX_LABELS = 6  # columns of which each two are tried: the verses of a chapter of a book
 MAX_RETITLED = 1.3  # titles per thread, where rows have those of their threads
+MIN_TITLED = 0.5  # the fraction of the rows that have titles, where rows have titles of their own
 
 _RE = re.compile(r"(?:(?:re|aw|sv|antw|odp|ответ)\s?(?:\[\d+\])?:\s*)+", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
@@ -115,8 +116,10 @@ def find_conversation(source: Source) -> tuple[list[str], str | None]:
         return [], None
     is_short = are_short(source)
     about = _conversation(source) if is_short else None
+    if about and _have_own_titles(source, about):
+        about = None
     thread = [] if about else _thread(source)
-    if thread and _have_sides(source) and _share_titles(source, thread[-1]):
+    if thread and _have_sides(source) and (not source.has_titles or share_titles(source, thread[-1:])):
         others = _not_text(source)
         order = find_counter(source, thread, others) or find_place(source, thread[-1]) or find_order(source)
         if order := order or find_rising(source, thread, others):
@@ -127,7 +130,7 @@ def find_conversation(source: Source) -> tuple[list[str], str | None]:
     if is_short and (found := _with_subject(source)):
         return found
     if debate:
-        return debate, find_order(source)
+        return debate, find_counter(source, debate, _not_text(source)) or find_order(source)
     return _with_numbers(source) if is_short else find_long_parts(source)
 
 
@@ -164,15 +167,26 @@ def _thread(source: Source) -> list[str]:
     return [thread] if thread else []
 
 
-def _share_titles(source: Source, thread: str) -> bool:
-    """Whether rows have no titles of their own: none, or that of their thread, as "Re: Soup" in a forum."""
-    if not source.has_titles:
-        return True
-    if source.title is None:
+def _have_own_titles(source: Source, about: str) -> bool:
+    """Whether rows of a channel or the like have titles of their own, as videos have and messages have not;
+    chapters and scenes may have some and are parts of a text all the same."""
+    title = source.title
+    if title is None or not _PARTS.isdisjoint(words_of(about)):
         return False
-    rows = [(row[thread], str(row[source.title] or "")) for row in source.sample]
-    titles = {(key, _RE.sub("", title).strip().lower()) for key, title in rows if title.strip()}
-    return len(titles) <= MAX_RETITLED * len({key for key, _ in rows})
+    titled = sum(row[title] not in (None, "") for row in source.sample)
+    return titled > MIN_TITLED * len(source.sample) and not share_titles(source, [about])
+
+
+def share_titles(source: Source, group: Sequence[str], title: str | None = None) -> bool:
+    """Whether the rows of a group have no titles of their own: few have one, or they have that of their
+    group, as "Re: Soup" in a forum. `title` is a column; without it that of the titles."""
+    title = title or source.title
+    if title is None:
+        return False
+    keys = values_of(source, *group)
+    named = [(key, str(row[title] or "")) for key, row in zip(keys, source.sample, strict=True)]
+    titles = {(key, _RE.sub("", name).strip().lower()) for key, name in named if name.strip()}
+    return len(titles) <= MAX_RETITLED * len(set(keys))
 
 
 def _have_sides(source: Source) -> bool:
@@ -201,9 +215,17 @@ def _with_levels_above(source: Source, about: str) -> tuple[list[str], str | Non
         levels = [[label] for label in above]  # and the books of each translation
         levels += [[a, b] for a in above for b in labels[:MAX_LABELS] if is_level(values_of(source, a, b))]
         whole = ([*key, about] for key in levels if about not in key)
-        group = next((key for key in whole if is_level(values_of(source, *key))), group)
+        found = next((key for key in whole if is_level(values_of(source, *key))), None)
+        if not found and (counted := next((label for label in above if _counts(source, label, about)), None)):
+            return [counted], about
+        group = found or group
     order = find_counter(source, group, _not_text(source)) or find_order(source)
     return group, order or (None if source.keys else row_number(source))
+
+
+def _counts(source: Source, label: str, place: str) -> bool:
+    """Whether `place` numbers the rows with the same label, as chapters that are a row each."""
+    return place in find_counters(source, [label], [place])
 
 
 def _with_subject(source: Source) -> tuple[list[str], str | None] | None:

@@ -11,11 +11,12 @@ from typing import Any
 from ..formatting import shell_command
 from .column_content import columns_of
 from .column_names import words_of
-from .conversation_columns import are_short, find_conversation
+from .conversation_columns import are_short, find_conversation, share_titles
 from .exclusions import exclusion
 from .long_parts import find_number
 from .markup import CHAT
 from .parts_of_texts import are_logs, are_selections, are_together, in_order, values_of
+from .references import find_reference
 from .row_order import DATE, DIGITS, SMALLEST_TIME, find_order, row_number
 from .source import Source
 from .speakers import find_speaker_of, names_a_thing, speakers_among
@@ -31,6 +32,9 @@ _NO_TITLES = frozenset(
         *("type", "kind", "status", "state", "category", "language"),
     ]
 )
+# The last words of names of columns with headings, and the fraction of the rows that must have one.
+_HEADINGS = frozenset(["title", "heading", "header", "headline", "subheading", "subtitle"])
+MIN_HEADED = 0.5
 # Words in names of tables and columns whose rows are not a chat, though people write several a day: changes
 # to programs, what they think of things, and what they tell everybody.
 _NO_CHAT = frozenset(
@@ -65,6 +69,7 @@ def conversations(source: Source) -> Iterator[str]:
     group, order = find_conversation(source)
     if not group:
         yield from _lines_of_a_chat(source)
+        yield from _by_reference(source) if are_short(source) else ()
         yield from _days_of_a_chat(source)
         return
     by = " || ' ' || ".join(map(quote, group)) if len(group) > 1 else group[0]
@@ -78,6 +83,16 @@ def _lines_of_a_chat(source: Source) -> Iterator[str]:
         (key,) = source.keys
         options = shell_command(["--group-by", f"{quote(key)} / {LINES_OF_A_TEXT}", "--order-by", key])
         yield f"Rows are lines of a chat. To read each {LINES_OF_A_TEXT} lines as one text: {options}"
+
+
+def _by_reference(source: Source) -> Iterator[str]:
+    """About short rows that a column cites by their text and number, as it does verses."""
+    if found := None if source.has_titles else find_reference(source):
+        first, second = found.examples
+        yield (
+            f"Rows are short, and {found.column} numbers those of each text ({first}, {second}). To read "
+            f"those of each as one text: {shell_command(['--group-by', found.sql])}"
+        )
 
 
 def _days_of_a_chat(source: Source) -> Iterator[str]:
@@ -146,7 +161,8 @@ def suggestions(source: Source, by: str, same: str, order: str | None) -> Iterat
     command = ["--group-by", by, *(["--order-by", in_order(source, order)] if order else [])]
     # Of two columns the second may have the titles: each debate of a day, not each episode of a series.
     names = [name for name in source.columns if by == name or by.endswith(f" {quote(name)}")]
-    command += next((["--title", n] for n in names if n == source.title or _are_titles(source, n)), [])
+    titles = next((["--title", n] for n in names if n == source.title or _are_titles(source, n)), [])
+    command += _with_headings(source, by, titles) or titles
     many = "Rows are short, and many have" if are_short(source) else "Many rows have"
     yield (
         f"{many} the same {same}.{alone} To read all rows with the same {same} as one "
@@ -158,6 +174,32 @@ def suggestions(source: Source, by: str, same: str, order: str | None) -> Iterat
             f"These are few texts, of which a tenth is held out to score the model. To make one of each day "
             f"instead: {by_day}"
         )
+
+
+def _with_headings(source: Source, by: str, titles: Sequence[str]) -> list[str]:
+    """Options that keep what each row of a group is called, which is above its text then: the titles of
+    chapters, and headings below the title of a page. `titles` is the option with that of the group."""
+    group = [name for name in source.columns if by == name or re.search(rf"\b{re.escape(name)}\b", by)]
+    title = source.title
+    if not group or not source.body or any(source.kinds[column].instead for column in source.body):
+        return []
+    if title and title not in group and not share_titles(source, group):
+        options = [*(titles or ["--title", ""]), "--body", title]
+    elif heading := _heading(source, group):
+        options = [*(titles or (["--title", title] if title else [])), "--body", heading]
+    else:
+        return []
+    return [*options, *(word for column in source.body for word in ("--body", column))]
+
+
+def _heading(source: Source, group: Sequence[str]) -> str | None:
+    """A column that is not read, named like a heading, in which the rows of a group have different words."""
+    others = [name for name in source.left_out if name not in group and words_of(name)[-1] in _HEADINGS]
+    for column in columns_of({name: [row[name] for row in source.sample] for name in others}):
+        is_filled = column.filled > MIN_HEADED and not column.what and not column.are_short_keys
+        if is_filled and not share_titles(source, group, column.name):
+            return column.name
+    return None
 
 
 def _are_titles(source: Source, by: str) -> bool:

@@ -77,6 +77,14 @@ def open_grouping(
     return Grouping(group_by, order, by, sql_order, tuple(columns), groups + alone, alone)
 
 
+def several_in_a_group(db: sqlite3.Connection, relation: Relation, grouping: Grouping, column: str) -> bool:
+    """Whether the rows of one group or more have different values of a column, of which some may be missing.
+    Who wrote a poem is the same in all its lines, and speaks none of them."""
+    rows = f"select ({grouping.by}) collate binary as g, ifnull({quote_column(column)}, '') as v"
+    differ = f"select 1 from ({rows} from {relation.from_sql}) where g is not null group by g"
+    return bool(db.execute(f"{differ} having count(distinct v collate binary) > 1 limit 1").fetchone())
+
+
 def join_rows(rows: Iterable[tuple[Sequence[Any], Any, RowText]]) -> Iterator[tuple[Sequence[Any], str]]:
     """Documents of rows in the order of their groups, each with the keys of its first row.
 

@@ -160,6 +160,7 @@ def _names_and_titles(
     options = ["--group-by", by if by in source.columns else "conversation"]
     options += ["--order-by", in_order(source, order)] if order else []
     options += ["--title", title.alias(source)] if title else []
+    options += [word for name in source.body for word in ("--body", name)] if source.columns_given else []
     yield f"{' '.join(told)} To put {' and '.join(what)}: {command.with_query(sql, *options)}"
 
 

@@ -14,13 +14,13 @@ from llm_nanogpt.template import Template
 from .column_content import Column, columns_of, repeats_title, says_the_same
 from .column_names import is_question
 from .columns import choose_columns, missing_columns
-from .conversations import Grouping, open_grouping
+from .conversations import Grouping, open_grouping, several_in_a_group
 from .cue_columns import is_of_cues
 from .mail_columns import is_mail
 from .markup import CUES
 from .sample import Relation, read_sample
 from .source import ALL_ROWS, QUERY, Selection, Source
-from .speakers import find_speaker, speak_for_several_rows
+from .speakers import find_speaker, may_be_author, speak_for_several_rows
 from .sqlite import (
     column_names,
     connect,
@@ -68,13 +68,15 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
             rowid = None if where else rowid_name(db, table)
         template, grouping = _open_text(db, relation, selection)
         sample = read_sample(db, replace(relation, rowid=rowid))
-    found = columns_of(sample, selection.text)
-    title, body, speaker = selection.title, selection.body, None
-    offered = found
-    if template:
-        title, body = "", template.columns
-    elif grouping:
-        offered, speaker = _without_speaker(found, [title or "", *body], grouping)
+        found = columns_of(sample, selection.text)
+        title, body, speaker = selection.title, selection.body, None
+        offered = found
+        if template:
+            title, body = "", template.columns
+        elif grouping:
+            offered, speaker = _without_speaker(found, [title or "", *body], grouping)
+            if speaker and may_be_author(speaker) and not several_in_a_group(db, relation, grouping, speaker):
+                speaker = None
     choice = choose_columns(relation, offered, title, body, unique)
     kinds = _kinds(found, choice.body, [choice.title, speaker], selection.text is None and is_mail(found))
     if not body:

@@ -44,6 +44,8 @@ _NOT_NAMES = frozenset(
         *("tier", "badge", "badges", "country", "location", "gender", "age", "hash", "token", "version"),
     ]
 )
+# Words of columns that may say who wrote a whole work, as a poem, and not who speaks in it.
+_OF_WORKS = frozenset(["author", "creator", "by"])
 # What has a name and writes nothing: book_name, channel_name.
 _THINGS = NAMED_THINGS | frozenset(
     ["file", "channel", "room", "group", "chat", "server", "team", "topic", "project", "section", "list"]
@@ -86,6 +88,11 @@ def speakers_among(names: Sequence[str]) -> list[str]:
     """Those of the names of columns that say who wrote a row, best guess first."""
     others = (("display", "as"), ("by",))  # the first of these is Hansard's
     return [*named(SPEAKERS, names), *(name for name in names if words_of(name) in others)]
+
+
+def may_be_author(name: str) -> bool:
+    """Whether a column may say who wrote a work of which rows are lines or parts."""
+    return not _OF_WORKS.isdisjoint(words_of(name))
 
 
 def names_a_thing(name: str) -> bool:
