@@ -14,6 +14,7 @@ from typing import NamedTuple
 from .bbcode import has_bbcode, read_bbcode
 from .chat_phrases import has_placeholders, without_placeholders
 from .chat_stamps import are_lines_of_a_chat, has_chat_stamps, without_chat_stamps
+from .chords import has_chords, without_chords
 from .clippings import are_clippings, read_clippings
 from .encodings import (
     is_escaped,
@@ -25,6 +26,7 @@ from .encodings import (
     read_rtf,
     read_wrongly_decoded,
 )
+from .game_tags import has_game_tags, without_game_tags
 from .hyphens import is_hyphenated, join_hyphenated
 from .jira import is_jira, is_stamped, read_jira, read_stamped
 from .notion import is_notion, read_notion
@@ -39,6 +41,7 @@ from .program_lines import (
 from .roff import is_roff, read_roff
 from .site_tags import has_site_tags, without_site_tags
 from .spoken_times import has_spoken_times, without_spoken_times
+from .strongs_numbers import has_strongs_numbers, without_strongs_numbers
 from .subtitles import has_signs, is_subtitles, read_cue, read_subtitles
 from .textile import is_textile, read_textile
 from .tiddlywiki import is_tiddlywiki, read_tiddlywiki
@@ -51,7 +54,7 @@ MIN_FRACTION_OF_PICTURES = 0.01  # which only a chat has
 WIKI, TIDDLYWIKI, TRAC, ROFF = "wiki markup", "TiddlyWiki's markup", "Trac's markup", "man pages"
 CUES = "signs of subtitles"  # in rows that are a cue each, which the columns beside them say, not their text
 WRONGLY_DECODED, CHAT, CLIPPINGS = "wrongly decoded UTF-8", "times of a chat", "clippings of a Kindle"
-BEGINNINGS = "beginnings of NewsAPI"
+BEGINNINGS, STRONGS = "beginnings of NewsAPI", "Strong's numbers"
 
 _SHORTCODE = re.compile(
     r"\[/?(?:caption|gallery|embed|audio|video|playlist|youtube|vimeo|tweet|gist|soundcloud|googlemaps|slideshare"
@@ -146,6 +149,8 @@ def _read_escaped_markdown(text: str) -> str:
 
 
 MARKUPS = (
+    Markup("tags of a game", has_game_tags, MIN_FRACTION_OF_LINKS, without_game_tags),
+    Markup(STRONGS, has_strongs_numbers, MIN_FRACTION, without_strongs_numbers),
     Markup("RTF", is_rtf, MIN_FRACTION, read_rtf),
     Markup("percent-encoding", is_percent_encoded, MIN_FRACTION, read_percent_encoded),
     Markup("escapes", is_escaped, MIN_FRACTION, read_escaped),
@@ -161,6 +166,7 @@ MARKUPS = (
     Markup("Textile", is_textile, MIN_FRACTION_OF_LINKS, read_textile),
     Markup("Jira comments", is_stamped, MIN_FRACTION, read_stamped),
     Markup("Jira markup", is_jira, MIN_FRACTION_OF_LINKS, read_jira),
+    Markup("chords", has_chords, MIN_FRACTION_OF_LINKS, without_chords),
     Markup("BBCode", has_bbcode, MIN_FRACTION_OF_LINKS, read_bbcode),
     Markup("pages of Genius", _GENIUS_END.search, MIN_FRACTION_OF_WIKI, _read_genius),
     Markup(BEGINNINGS, CUT.search, MIN_FRACTION_OF_WIKI, lambda text: CUT.sub("", text)),
@@ -185,4 +191,4 @@ MARKUPS = (
     Markup("divided words", is_hyphenated, MIN_FRACTION, join_hyphenated),
     Markup(WRONGLY_DECODED, is_wrongly_decoded, MIN_FRACTION_OF_LINKS, read_wrongly_decoded),
 )
-OF_WHOLE_TEXTS = ("RTF", "subtitles", ROFF, TIDDLYWIKI, TRAC, WIKI)  # whose own tags are not HTML
+OF_WHOLE_TEXTS = ("RTF", "subtitles", STRONGS, ROFF, TIDDLYWIKI, TRAC, WIKI)  # whose own tags are not HTML

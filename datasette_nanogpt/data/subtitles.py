@@ -12,6 +12,7 @@ from html import unescape
 _TIME = r"(?:\d{1,3}:)?\d{1,2}:\d{2}[.,]\d{1,3}"
 _CUE = re.compile(rf"^[ \t]*{_TIME}(?:[ \t]*-->[ \t]*|,){_TIME}[^\n]*$", re.MULTILINE)
 _CUE_TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>|<[\d:.]+>|\{\\[^{}\n]*\}")
+_VOICE = re.compile(r"<v(?:\.[\w.]+)?[ \t]+([^<>\n]+)>")  # WebVTT's, with who speaks
 _NOTES = re.compile("[\u2669-\u266c]")  # around what is sung
 _LONGEST_CREDIT = 150  # characters
 # Lines in which somebody says where the subtitles come from.
@@ -50,7 +51,7 @@ def has_signs(text: str) -> bool:
 
 def read_subtitles(text: str) -> str:
     """The lines that are spoken; those that a caption repeats as it scrolls stand once."""
-    text = text.replace("\r\n", "\n")
+    text = _with_voices(text.replace("\r\n", "\n"))
     if _ASS.search(text):
         text = "\n".join(_ASS_BREAK.sub("\n", line.replace("\\h", " ")) for line in _ASS.findall(text))
     elif _LRC.search(text):
@@ -68,7 +69,20 @@ def read_subtitles(text: str) -> str:
 
 def read_cue(text: str) -> str:
     """What is spoken in one cue, "" where it only says where the subtitles come from."""
-    return "\n".join(map(_line, text.replace("\r\n", "\n").split("\n"))).strip("\n")
+    text = _with_voices(text.replace("\r\n", "\n"))
+    return "\n".join(map(_line, text.split("\n"))).strip("\n")
+
+
+def _with_voices(text: str) -> str:
+    """The text with the name of who speaks before the first line of each."""
+    last = ""
+
+    def name(voice: re.Match[str]) -> str:
+        nonlocal last
+        before, last = last, voice[1].strip()
+        return "" if before == last else f"{last}: "
+
+    return _VOICE.sub(name, text)
 
 
 def _line(line: str) -> str:
