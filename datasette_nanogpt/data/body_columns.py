@@ -15,13 +15,16 @@ from .column_names import (
     MACHINE_MADE,
     PLACES,
     QUESTIONS,
+    THINGS,
     TOGETHER,
     WORSE,
     has_word,
+    is_called_by,
     is_credit,
     is_mail_header,
     is_named,
     named,
+    says_nothing,
     set_of,
     words_of,
 )
@@ -36,6 +39,7 @@ MIN_TEXT, MIN_TEXT_BY_WORD, MIN_TEXT_TOGETHER, MIN_TEXT_WITHOUT_HTML = 0.1, 0.5,
 # A column must have a value in this fraction of the rows that the column with the most text fills, or this
 # fraction of its letters.
 MIN_FILLED = 0.5
+MIN_FILLED_BY_WORD = 0.7  # of a column in whose name the word is only one of several: flavor_text
 # A column is read where the body has no text if that is so in this fraction of the rows in which the column
 # has some, and of all rows, of which fewer are enough where it says the same in others; and if one of its
 # rows has this fraction of the letters in a row of the body, or if it is named like the text or is JSON with
@@ -160,6 +164,7 @@ def _find_main(with_text: Sequence[Column]) -> Column:
     by_name = columns_named(BODIES, with_text)
     whole = [c for c in by_name if _is_body_name(c.name) and _is_enough(c, longest, MIN_TEXT)]
     by_word = [c for c in by_name if _is_enough(c, longest, MIN_TEXT_BY_WORD)]
+    by_word = [c for c in by_word if c.filled >= MIN_FILLED_BY_WORD * longest.filled]
     main = next(iter([*whole, *by_word]), longest)
     return _without_html(_whole(main, with_text), with_text)
 
@@ -217,22 +222,48 @@ def _is_line(name: str, others: Sequence[Column]) -> bool:
 
 
 def find_line(columns: Sequence[Column], body: Sequence[str]) -> str | None:
-    """The title of a table whose columns are named in an unknown language: a column of lines, most of them
-    different, which are shorter than the text. Of several columns the one with the longest lines is taken."""
-    if any(name.isascii() or named(BODIES, [name]) for name in body):
+    """The title of a table whose columns are named in an unknown language, or not at all: a column of lines,
+    most of them different, which are shorter than the text. Of several columns the one with the longest lines
+    is taken."""
+    if any(_is_known(name) or named(BODIES, [name]) for name in body):
         return None
-    text = min((column.mean_size for column in columns if column.name in body), default=0.0)
     lines = [
         column
         for column in columns
-        if column.name not in body
-        and not (column.name.isascii() or column.what or column.sameness)
+        if (rest := [c for c in columns if c.name in body and c is not column])
+        and (column.name not in body or says_nothing(column.name))
+        and not (_is_known(column.name) or column.what or column.sameness)
         and _has_more_letters_than_digits(column.texts)
-        and len(set(column.texts)) >= MIN_DIFFERENT * len(column.values)
-        and not any("\n" in value.strip() for value in column.texts)
-        and column.mean_size <= min(LONGEST_LINE, text / 2)
+        and _are_different_lines(column, rest)
     ]
     return max(lines, key=lambda column: column.mean_size).name if lines else None
+
+
+def _is_known(name: str) -> bool:
+    """Whether a column has a name in a language that we know."""
+    return name.isascii() and not says_nothing(name)
+
+
+def _are_different_lines(column: Column, texts: Sequence[Column]) -> bool:
+    """Whether nearly every row has a line of its own, which is much shorter than its text."""
+    text = min((other.mean_size for other in texts), default=0.0)
+    is_own = len(set(column.texts)) >= MIN_DIFFERENT * len(column.values)
+    are_lines = not any("\n" in value.strip() for value in column.texts)
+    return is_own and are_lines and column.mean_size <= min(LONGEST_LINE, text / 2)
+
+
+def find_thing(columns: Sequence[Column], table: str) -> str | None:
+    """A column of lines that says what each row is of, by the name of a thing, or that of the table: a dish,
+    or a monster in a table of monsters."""
+    longest = min(columns, key=most_text, default=None)
+    for column in columns:
+        (thing, *more) = words_of(column.name)
+        is_thing = not more and (thing in THINGS or is_called_by(thing, table))
+        is_alone = is_thing and not any(thing in slot for slots in TOGETHER for slot in slots)
+        is_words = not (column.what or column.sameness or column.are_short_keys)
+        if is_alone and is_words and longest and _are_different_lines(column, [longest]):
+            return column.name
+    return None
 
 
 def _has_more_letters_than_digits(texts: Sequence[str]) -> bool:

@@ -46,6 +46,10 @@ _NAMED_THINGS = """
 article post page song track recipe book product movie film game event case paper poem story chapter episode
 show video dish course album thread task issue
 """
+# Of what a row may be, without what is often written there itself.
+_THINGS = """
+song track recipe book product movie film game event poem chapter episode show video dish course album task
+"""
 _QUESTION = "question prompt instruction query 问题 問題 質問 질문 вопрос frage pregunta pergunta domanda"
 _ANSWER = """answer answers response reply completion output chosen accepted_answer 答案 回答 答え 답변 ответ
 antwort respuesta resposta risposta réponse"""
@@ -92,6 +96,7 @@ _TOGETHER = (
     "description | responsibilities | requirements qualifications | benefits",
     "user human | assistant bot",
     "q | a",
+    "clue riddle | answer solution",
     "original source msgid src | translation translated target msgstr tgt trg",
     "front | back",
     "setup | punchline",
@@ -157,6 +162,8 @@ _FORMATS = frozenset(["html", "markdown", "md", "plain", "raw", "txt"])  # after
 # Words of tables and columns whose rows somebody took from longer texts.
 _TAKEN = "highlight annotation bookmark clipping excerpt quote quotation flashcard"
 TAKEN = frozenset(word + end for word in _TAKEN.split() for end in ("", "s"))
+# Whose names are those of who wrote them, and not of a thing.
+SAID = frozenset(word + end for word in ("tweet", "toot", "comment", "message", "chat") for end in ("", "s"))
 KEY_WORDS = frozenset(["key", "id", "uuid", "guid", "hash"])  # in which the names of keys end: word_key
 MIN_JOINED = 6  # characters of a name that may be written in two words
 MIN_SENTENCE = 4  # words of a name that is a question of a form
@@ -164,11 +171,15 @@ MIN_SENTENCE = 4  # words of a name that is a question of a form
 QUESTIONS, INTERROGATIVES = tuple(_QUESTION.split()), frozenset(_INTERROGATIVES.split())
 MAIL_HEADERS = frozenset(_MAIL_HEADERS.split())
 TITLES, BODIES, NAMES = tuple(_TITLES.split()), tuple(_BODIES.split()), tuple(_NAMES.split())
-NAMED_THINGS = frozenset(_NAMED_THINGS.split())
+NAMED_THINGS, THINGS = frozenset(_NAMED_THINGS.split()), frozenset(f"{_THINGS} deceased".split())
 TOGETHER = tuple(tuple(tuple(slot.split()) for slot in slots.split("|")) for slots in _TOGETHER)
 BEFORE_BODY = tuple(tuple(names.split()) for names in _BEFORE_BODY)
 AFTER_BODY = tuple(tuple(names.split()) for names in _AFTER_BODY)
 
+# The names that programs give to columns which have none.
+_SAYS_NOTHING = regex.compile(
+    r"(?:col(?:umn)?|field|f|c|v|x|var|attr|attribute|unnamed)?[\s_:.-]*\d+|[a-z]", regex.IGNORECASE
+)
 _CREDITS = regex.compile(
     r"\w*(?:creditlines?|provenance|copyright|rights|rightsandreproductions?|rightsholder|licen[sc]e|disclaimer"
     r"|courtesy(?:of)?|attribution|provenienz|provenienza|procedencia|herkomst)(?:text|notice|statement|html|line"
@@ -222,6 +233,16 @@ def has_word(name: str, guess: str) -> bool:
     if _JOINED_BEFORE.fullmatch(wanted[0]):
         return words[0].startswith(wanted[0])
     return bool(_JOINED.fullmatch(wanted[0])) and last.endswith(wanted[0])
+
+
+def says_nothing(name: str) -> bool:
+    """Whether the name of a column is only its place: Column 2, field3, B."""
+    return bool(_SAYS_NOTHING.fullmatch(name.strip()))
+
+
+def is_called_by(thing: str, table: str) -> bool:
+    """Whether a table is called by its rows: monsters, species."""
+    return any(word in _plurals(thing) for word in words_of(table)[-1:])
 
 
 def is_mail_header(name: str) -> bool:
@@ -293,5 +314,8 @@ def named(guesses: Iterable[str], names: Sequence[str], table: str = "") -> list
 def _is_of_table(name: str, guess: str, table: str) -> bool:
     words = words_of(name)
     thing = words[-1] if words[0] == words_of(guess)[0] else words[0]  # as in "nombre del producto"
-    plurals = (thing, f"{thing}s", f"{thing}es", f"{thing[:-1]}ies")
-    return thing in NAMED_THINGS or any(word in plurals for word in words_of(table))
+    return thing in NAMED_THINGS or any(word in _plurals(thing) for word in words_of(table))
+
+
+def _plurals(thing: str) -> tuple[str, ...]:
+    return thing, f"{thing}s", f"{thing}es", f"{thing[:-1]}ies"

@@ -11,9 +11,18 @@ from llm_nanogpt.suggestions import did_you_mean
 
 from ..formatting import shown_name
 from ..hookspecs import document_hook
-from .body_columns import columns_named, find_body, find_line, first_line, is_place, most_text, unread_bodies
+from .body_columns import (
+    columns_named,
+    find_body,
+    find_line,
+    find_thing,
+    first_line,
+    is_place,
+    most_text,
+    unread_bodies,
+)
 from .column_content import FEW_VALUES, Column, is_contained, says_the_same
-from .column_names import BODIES, KEY_WORDS, NAMES, TAKEN, TITLES, is_credit, words_of
+from .column_names import BODIES, KEY_WORDS, NAMES, SAID, TAKEN, TITLES, is_credit, words_of
 from .decode import NOT_UTF8
 from .packed import TEXT_IN_BASE64, UNPACKING, cure
 from .sample import Relation
@@ -118,6 +127,7 @@ def _find(
         labels = [c for c in free if c.name in unique and c.name not in body]
         labels = [c for c in labels if not _why_no_title(c) and not c.slugs and not c.are_short_keys]
         title = labels[0].name if len(labels) == 1 else find_line(columns, body)
+        body = tuple(name for name in body if name != title)
     return Choice(title or None, body)
 
 
@@ -127,6 +137,8 @@ def _find_title(columns: Sequence[Column], table: str) -> str | None:
     texts = [words_of(c.name)[-1] for c in columns if c.prose]
     are_taken = not TAKEN.isdisjoint((*words_of(table), *texts))
     columns = [c for c in columns if words_of(c.name)[-1] not in KEY_WORDS]
+    if not SAID.isdisjoint([*words_of(table)[-1:], *(w for c in columns[:1] for w in words_of(c.name))]):
+        columns = [c for c in columns if words_of(c.name) not in _NAMES]  # of who wrote it
     columns = [c for c in columns if not _why_no_title(c) or (are_taken and _is_shared(c))]
     by_name = columns_named((*TITLES, "book") if are_taken else TITLES, columns, table)
     fullest = max((column.filled for column in by_name), default=0.0)
@@ -137,7 +149,7 @@ def _find_title(columns: Sequence[Column], table: str) -> str | None:
     things = {words[0] for c in columns_named(BODIES, columns) if len(words := words_of(c.name)) > 1}
     own = [name for name in found if words_of(name)[0] in things]
     is_of_other = bool(found) and len(words_of(found[0])) > 1
-    return next(iter(own if own and is_of_other else found), None)
+    return next(iter(own if own and is_of_other else found), None) or find_thing(columns, table)
 
 
 def _find_body(

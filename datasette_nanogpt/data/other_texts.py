@@ -11,7 +11,8 @@ from .said import is_said
 from .source import Source
 
 MAX_TOLD = 3  # so many columns are named
-_FIRST = frozenset(["spoiler", "warning", "cw", "question"])  # words of columns that are read before the text
+# Words of columns that are read before the text.
+_FIRST = frozenset(["spoiler", "warning", "cw", "question", "syllabus", "headnote", "headnotes", "preamble"])
 
 
 def other_texts(source: Source, of: str) -> Iterator[str]:

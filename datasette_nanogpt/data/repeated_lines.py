@@ -26,6 +26,7 @@ BLOCK_LINES = 12  # the most lines of such a block
 SAME_BLOCK = (
     0.8  # the line above belongs to a block if at least this fraction of the block's documents have it
 )
+WHOLE_TEXT = 0.1  # a line is not reported that is the whole text below more than this fraction of the titles
 REPEATED_CHARS = 8  # shorter lines are not reported
 BLOCK_CHARS = 25  # nor are blocks that are a single line and shorter than this
 MAX_REPORTED = 3  # how many repeated lines are reported
@@ -61,14 +62,13 @@ def repeated_lines(source: Source, documents: Sequence[str]) -> Iterator[str]:
             "have, too."
         )
         cures.append(_Cure(lambda text: f'("\\n" ~ {text}).rsplit("\\n{separator}\\n", 1)|first', ""))
-    blocks = [*_blocks_at_end(documents)]
+    told = _told_elsewhere(source, documents)
+    blocks = [(block, count) for block, count in _blocks_at_end(documents) if told.isdisjoint(block)]
     for block, count in blocks:
         what = f"{len(block)} lines" if len(block) > 1 else "line"
         remarks.append(f"{count} of {total} rows looked at end in the {what} {_shown(' / '.join(block))}.")
         cures += _leaving_out(documents, block)
-    known = {line for block, _ in blocks for line in block} | {
-        kind.question for kind in source.kinds.values()
-    }
+    known = {line for block, _ in blocks for line in block} | told
     often = ((line, n) for line, n in _common_lines(documents) if line not in known)
     for i, (line, n) in enumerate(islice(often, MAX_REPORTED)):
         remarks.append(f"{n} of {total} rows looked at have the line {_shown(line)}.")
@@ -78,6 +78,18 @@ def repeated_lines(source: Source, documents: Sequence[str]) -> Iterator[str]:
         last = max(int(bool(signed)) + len(blocks) - 1, 0)
         remarks[last] += f" To leave {what} out (in place of --title and --body): {option}"
     yield from remarks
+
+
+def _told_elsewhere(source: Source, documents: Sequence[str]) -> set[str]:
+    """Lines of which other remarks tell, or that stand there once: questions, the titles of conversations, of
+    which the documents here are single rows, and what is the whole text below many titles."""
+    lines = {kind.question for kind in source.kinds.values()}
+    if source.title and source.grouping:
+        lines |= {document.partition("\n")[0] for document in documents}
+    elif source.title:
+        counts = Counter(document.partition("\n\n")[2].strip() for document in documents)
+        lines |= {text for text, n in counts.items() if "\n" not in text and n > WHOLE_TEXT * len(documents)}
+    return lines - {""}
 
 
 def _shown(line: str) -> str:

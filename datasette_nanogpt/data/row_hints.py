@@ -33,6 +33,7 @@ MIN_SHARE = 0.1  # the fraction of the rows from which on something is said
 MAX_ENDINGS = 6  # so many endings of titles are named
 # Values are of all sorts if so many sorts are not text, and this fraction of the values is of these sorts.
 MIN_SORTS, MIN_SHAPED = 2, 0.2
+MAX_SAME, LONGEST_SAME = 3, 150  # texts that many rows have, and characters of one that is told
 MAX_KINDS = 20  # a column with more different values does not say what kind of row each is
 MAX_KEYS = 0.5  # nor does one with more different values per row: these are keys
 MIN_WORDS, MAX_PROSE = 5, 0.1  # words of a text; and the fraction of the labels that may have as many
@@ -59,6 +60,7 @@ def row_hints(source: Source) -> Iterator[str]:
     yield from _texts_in_bytes(source, of)
     if source.grouping is None:
         yield from _titles_alone(source, of)
+        yield from _same_text(source, of)
         yield from _title_endings(source, of)
         sorts += _values_of_all_sorts(source, of)
         yield from sorts
@@ -121,6 +123,26 @@ def _titles_alone(source: Source, of: str) -> Iterator[str]:
         filled = " or ".join(_is_filled(column, [row[column] for row in alone]) for column in source.body)
         told = f"{len(alone):,} {of} have a title and no text: the model learns the titles alone."
         yield exclusion(source, f"{told} To leave them out", filled)
+
+
+def _same_text(source: Source, of: str) -> Iterator[str]:
+    """About rows that have the same text below their titles: "No further information"."""
+    if source.title is None or len(source.body) != 1:
+        return
+    (column,) = source.body
+    counts = Counter(value.strip() for row in source.sample if isinstance(value := row[column], str))
+    often = [(text, n) for text, n in counts.most_common(MAX_SAME) if _is_same_text(text, n, source)]
+    if often:
+        shown = " or ".join(repr(text) for text, _ in often)
+        told = f"{sum(n for _, n in often):,} {of} have the same text in {column}, {shown}."
+        condition = f"trim({quote(column)}) {not_among([text for text, _ in often])}"
+        yield exclusion(source, f"{told} To leave these out", condition)
+
+
+def _is_same_text(text: str, count: int, source: Source) -> bool:
+    is_line = 0 < len(text) <= LONGEST_SAME and text.isprintable() and text not in NOTHING
+    # What a program puts in brackets is told elsewhere.
+    return is_line and text[0] not in "[(" and count > MIN_SHARE * len(source.sample)
 
 
 def _title_endings(source: Source, of: str) -> Iterator[str]:
