@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from itertools import compress
 
-from .column_content import Column, is_beginning, says_the_same
+from .column_content import FEW_ROWS, Column, is_beginning, says_the_same
 from .column_names import (
     AFTER_BODY,
     BEFORE_BODY,
@@ -232,6 +232,7 @@ def find_line(columns: Sequence[Column], body: Sequence[str]) -> str | None:
         for column in columns
         if (rest := [c for c in columns if c.name in body and c is not column])
         and (column.name not in body or says_nothing(column.name))
+        and (column.filled_rows >= FEW_ROWS or not says_nothing(column.name))
         and not (_is_known(column.name) or column.what or column.sameness)
         and _has_more_letters_than_digits(column.texts)
         and _are_different_lines(column, rest)
