@@ -8,7 +8,8 @@ close, or close without opening, as ")" in lists and emoticons, are left alone.
 A straight quote opens and closes. Counted by turns alone, `a "so and "so` is closed, and a small model likes
 to write the second of these, too. So where hardly a quote of the rows closes after a space, it opens there,
 and where hardly one opens after a word, it closes there; strings of code do both. Nor is a quote opened
-within another one, where the rows hardly do that.
+within another one, where the rows hardly do that. It ends with its line or, where the rows leave many open in
+their lines and close them later, as songs do, with its stanza: at an empty line.
 """
 
 from __future__ import annotations
@@ -35,11 +36,12 @@ PAIRS = {"(": ")", "[": "]", "{": "}", "«": "»"} | {
     "\N{LEFT BLACK LENTICULAR BRACKET}": "\N{RIGHT BLACK LENTICULAR BRACKET}",
 }
 OPENERS = {closer: opener for opener, closer in PAIRS.items()}
-# Opens and closes. It ends with its line, or one that is missing would turn all that follow inside out; three
-# in a row, as around Python's docstrings, are none (`fences.py`).
+# Opens and closes. It ends with its line or stanza, or one that is missing would turn all that follow inside
+# out; three in a row, as around Python's docstrings, are none (`fences.py`).
 QUOTE, THREE_QUOTES = '"', '"""'
 KINDS = frozenset([*PAIRS, QUOTE])
 SPACED_QUOTE = f" {QUOTE}"  # no kind: it says that a straight one opens after a space or a sign alone
+OVER_LINES = f"{QUOTE}\n"  # no kind either: it says that a straight one may go over lines
 # Those that may be lone. Brackets stand within one another in code, and now and then in prose.
 QUOTES = frozenset([QUOTE, "\N{LEFT DOUBLE QUOTATION MARK}", "«", "\N{LEFT CORNER BRACKET}"])
 # What stands before a straight quote that closes, beside letters and numbers. Before other signs it may open.
@@ -57,7 +59,8 @@ DEEPEST = 4  # of the brackets that are open, so many decide what a token would 
 
 Event = Literal["opened", "closed", "left open", "was not open", "opened again"]
 FAULTS = frozenset(["left open", "was not open", "opened again"])
-Side = Literal["space", "word", "sign"]  # what stands before a straight quote
+# What stands before a straight quote; a line break is told from a space where it is OVER_LINES.
+Side = Literal["space", "word", "sign", "line"]
 
 
 def side_of(before: str) -> Side:
@@ -81,9 +84,12 @@ def follow(
     afterwards those after it. `start` is where the text stands, `side` is what stands before it. `lone` are
     the quotes that are not opened within one another, as `lone_quotes` has them.
     """
+    over_lines = OVER_LINES in lone
     for match in _marks(kinds).finditer(text):
         mark, place = match[0], start + match.start()
         if mark == THREE_QUOTES:
+            continue
+        if mark == "\n" and over_lines and not _is_empty_line(text, match.start(), side):
             continue
         kind = QUOTE if mark == "\n" else OPENERS.get(mark, mark)
         inner = next((i for i in range(len(opened) - 1, -1, -1) if opened[i][0] == kind), None)
@@ -91,7 +97,7 @@ def follow(
         if mark == QUOTE and QUOTE in lone:
             at = match.start()
             before = side_of(text[at - 1]) if at else side
-            opens = before == "space" or (opens and not (before == "word" and SPACED_QUOTE in lone))
+            opens = before in ("space", "line") or (opens and not (before == "word" and SPACED_QUOTE in lone))
         if opens and inner is not None and kind in lone:
             yield "opened again", kind, 0
         elif opens:
@@ -111,6 +117,11 @@ def follow(
             del opened[inner:end]
 
 
+def _is_empty_line(text: str, at: int, side: Side) -> bool:
+    """Whether the line that the line break at `at` ends is empty."""
+    return text[at - 1] == "\n" if at else side == "line"
+
+
 @lru_cache(64)
 def _marks(kinds: frozenset[str]) -> re.Pattern[str]:
     marks = {*kinds, *(PAIRS[kind] for kind in kinds if kind in PAIRS)}
@@ -119,13 +130,22 @@ def _marks(kinds: frozenset[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, sorted(marks, key=len, reverse=True))))
 
 
-def bracket_lengths(texts: Iterable[str]) -> dict[str, Lengths]:
+def bracket_lengths(texts: Sequence[str]) -> dict[str, Lengths]:
     """The kinds that the rows close nearly always, and how much they have within them."""
+    measured = _lengths_within(texts, KINDS)
+    if QUOTE not in measured:
+        measured |= _lengths_within(texts, frozenset([QUOTE]), frozenset([OVER_LINES]))
+    return measured
+
+
+def _lengths_within(
+    texts: Iterable[str], kinds: frozenset[str], lone: frozenset[str] = frozenset()
+) -> dict[str, Lengths]:
     counts: Counter[tuple[Event, str]] = Counter()
     lengths: defaultdict[str, list[int]] = defaultdict(list)
     for text in texts:
         opened: list[tuple[str, int]] = []
-        for event, kind, length in follow(text, opened, KINDS):
+        for event, kind, length in follow(text, opened, kinds, 0, lone):
             counts[event, kind] += 1
             if event == "closed":
                 lengths[kind].append(length)
@@ -141,19 +161,23 @@ def bracket_lengths(texts: Iterable[str]) -> dict[str, Lengths]:
     return measured
 
 
-def lone_quotes(texts: Iterable[str], kinds: Iterable[str]) -> frozenset[str]:
+def lone_quotes(texts: Sequence[str], kinds: Iterable[str]) -> frozenset[str]:
     """Those of `kinds` that the rows hardly ever open within one another; a straight one after a space counts
-    as one that opens. SPACED_QUOTE is beside it if they hardly open one after a word."""
+    as one that opens. SPACED_QUOTE is beside it if they hardly open one after a word, and OVER_LINES if it is
+    not in its line that they close it."""
     quotes = QUOTES.intersection(kinds)
+    over_lines = frozenset[str]()
+    if QUOTE in quotes and not _lengths_within(texts, frozenset([QUOTE])):
+        over_lines = frozenset([OVER_LINES])
     counts: Counter[tuple[Event, str]] = Counter()
     for text in texts if quotes else ():
-        events = follow(text, [], quotes, lone=quotes | {SPACED_QUOTE})
+        events = follow(text, [], quotes, lone=quotes | {SPACED_QUOTE} | over_lines)
         counts.update((event, kind) for event, kind, _ in events)
 
     def rare(event: Event, kind: str) -> bool:
         return counts[event, kind] <= NOT_OPEN * counts["opened", kind]
 
-    lone = frozenset(kind for kind in quotes if rare("opened again", kind))
+    lone = over_lines.union(kind for kind in quotes if rare("opened again", kind))
     return lone | {SPACED_QUOTE} if QUOTE in lone and rare("was not open", QUOTE) else lone
 
 
@@ -232,8 +256,9 @@ class Brackets:
 
     def add(self, text: str) -> None:
         tokens, side = self._tokens, self._side
-        if text and QUOTE in tokens.lone:
-            self._side = side_of(text[-1])
+        if text and (QUOTE in tokens.lone or OVER_LINES in tokens.lone):
+            is_line = text[-1] == "\n" and OVER_LINES in tokens.lone
+            self._side = "line" if is_line else side_of(text[-1])
         marked = tokens.marks.search(text)
         if marked:
             for _ in follow(text, self._opened, tokens.kinds, self._length, tokens.lone, side):

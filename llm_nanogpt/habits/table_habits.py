@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .brackets import KINDS, QUOTES, SPACED_QUOTE, Brackets, bracket_lengths, lone_quotes
+from .brackets import KINDS, OVER_LINES, QUOTES, SPACED_QUOTE, Brackets, bracket_lengths, lone_quotes
 from .fences import FENCES, Fences, fence_lengths
 from .lengths import Lengths, read_lengths
 from .line_fences import LineFences, line_fences
@@ -46,7 +46,7 @@ class Follower(Protocol):
 class Habits:
     """Lengths in characters: of runs of numbers and signs, of strings without spaces, of whole rows, of
     what stands within brackets, single quotes and fences of each kind that is followed, and of lines.
-    `lone_quotes` are those of the brackets that are not opened within one another.
+    `lone_quotes` are those of the brackets that are not opened in one another, and how straight ones stand.
     `paragraphs` says whether long lines end with a sentence. `line_fences` are the kinds of fences that stand
     at the start of a line alone. `repeat` is in tokens: how many DRY lets pass, where the rows repeat more
     than is usual. `doubles_words` says whether words stand twice running as if by rule, or that is not known.
@@ -179,7 +179,7 @@ def read_habits(corpus: Mapping[str, Any]) -> Habits:
         line_fences=tuple(f for f in corpus.get("line_fences") or () if f in FENCES),
         items_again=corpus.get("items_again"),
         space_runs=corpus.get("space_runs", True),
-        lone_quotes=(QUOTES | {SPACED_QUOTE}).intersection(corpus.get("lone_quotes") or ()),
+        lone_quotes=(QUOTES | {SPACED_QUOTE, OVER_LINES}).intersection(corpus.get("lone_quotes") or ()),
         brackets={kind: lengths for kind, lengths in brackets.items() if lengths and kind in KINDS},
         fences={fence: lengths for fence, lengths in fences.items() if lengths and fence in FENCES},
     )
