@@ -5,20 +5,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from .words import APOSTROPHES, JOINED, LONGEST_WORD, WordList, joined_words, with_one_apostrophe
 
 ASCII_MARK, OTHER_MARK = (mark.encode() for mark in APOSTROPHES)
+# After a name that the table lacks may stand what so many of its words with apostrophes end in. The end of
+# "don't" may not, though it is more common than "'s" in some tables.
+COMMON, NO_ENDING = 0.1, "t"
 
 
 class Apostrophes:
     """Follows a text as it is written, and says which pieces keep its words with apostrophes known.
 
     `known` are the table's words, and `joined` those with apostrophes. What the prompt has counts as known,
-    and where a word is the prompt's alone, as a name can be, anything may follow its apostrophe.
+    and where a word is the prompt's alone, as a name can be, a common ending may follow its apostrophe.
     """
 
     def __init__(self, known: WordList, joined: WordList, prompt: str) -> None:
         self._known, self._lists = known, (joined, WordList(joined_words(prompt, known.fold)))
+        self._endings = _common_endings(joined)
         self._tail, self._begun = "", b""  # what the text has after its last space; the bytes of a character
         self._joining = False  # whether that has an apostrophe
         self._follow(prompt)
@@ -52,7 +58,17 @@ class Apostrophes:
 
     def _knows(self, word: str, unfinished: bool) -> bool:
         word = self._known.fold(with_one_apostrophe(word))
-        first = word.partition(APOSTROPHES[0])[0]
-        if first.isnumeric() or not self._known.find(first.encode())[0]:
+        first, _, ending = word.partition(APOSTROPHES[0])
+        if first.isnumeric():
+            return True
+        if not self._known.find(first.encode())[0] and any(
+            each.startswith(ending) if unfinished else each == ending for each in self._endings
+        ):
             return True
         return any(known.find(word.encode())[unfinished] for known in self._lists)
+
+
+def _common_endings(joined: WordList) -> list[str]:
+    """What the words have after their apostrophes: "s" of "Ada's"."""
+    endings = Counter(word.partition(APOSTROPHES[0])[2] for word in joined)
+    return [e for e, count in endings.items() if count >= COMMON * endings.total() and e != NO_ENDING]

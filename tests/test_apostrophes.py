@@ -32,7 +32,11 @@ def test_words_with_apostrophes():
         ("", ["c", "\u2019".encode()[:2], "\u2019".encode()[2:] + b"mon"], 3),
         ("", ["c", "\u2019".encode()[:2], "\u2019".encode()[2:] + b"ado"], 2),
         ("", ["1970", "'s"], 2),  # numbers are free
-        ("Ada and Lena", ["'s", " Lena", "'d"], 3),  # a name that the table does not have
+        ("Ada and Lena", ["'s", " Lena", "'", "s"], 4),  # a name that the table does not have
+        ("Ada and Johnson", ["'t"], 0),
+        ("Ada and Johnson", [" of", " Johnson", "'xyz"], 2),
+        ("Ada and Johnson'", ["s"], 1),
+        ("Ada and Johnson'", [" and"], 1),
         ("We could", ["'s"], 0),
         ("We of's and we", [" of", "'s"], 2),
         ("I do", ["n't", " of", "'s"], 2),
