@@ -8,9 +8,11 @@ from functools import lru_cache
 
 import regex
 
+from .first_capitals import is_within_sentence
 from .words import (
     LETTER_BYTES,
     LETTERS,
+    LONGEST_WORD,
     OTHER,
     SPACELESS,
     WordList,
@@ -19,6 +21,7 @@ from .words import (
     is_in_capitals,
 )
 
+GAP = 8  # characters after a word that are kept: the first ones tell whether the sentence goes on
 BROKEN = "\udc80"  # stands for bytes that are no UTF-8; no text has it
 
 
@@ -83,6 +86,8 @@ class Speller:
         # The word that the text ends in, as far as it goes, None where it is not checked; and the bytes of a
         # character that is begun after it.
         self._part: str | None = end_of_word(prompt)
+        # What stands between the word before and that one, or the end.
+        self._gap = _last_gap(prompt)
         self._begun = b""
         self._accepted: bytes | None = None  # the last piece that was, after what there is now
 
@@ -94,7 +99,7 @@ class Speller:
         return accepted
 
     def _judge(self, piece: bytes) -> bool:
-        head, middle, tail, begun, others = _cut_piece(self._begun + piece)
+        head, middle, tail, begun, others, gaps = _cut_piece(self._begun + piece)
         if others and not self._knows_characters(others):
             return False
         if self._part is None:
@@ -103,36 +108,47 @@ class Speller:
             word = self._part + head
             if tail is None:
                 part = word
-                if head and not self._knows(word, unfinished=True):
+                if head and not self._knows(word, True, self._gap):
                     return False
             else:
                 part = tail
-                if word and not self._knows(word):
+                if word and not self._knows(word, False, self._gap):
                     return False
-        if not all(map(self._knows, middle)) or (tail and not self._knows(tail, unfinished=True)):
-            return False
+        if middle or tail:
+            between = self._gaps(head, gaps)
+            if not all(self._knows(word, False, gap) for word, gap in zip(middle, between, strict=False)):
+                return False
+            if tail and not self._knows(tail, True, between[-1]):
+                return False
         return not begun or self._may_go_on(part, begun)
 
     def next_characters(self) -> set[str] | None:
         """What a piece may begin with, as `first_letter` has it, so that it can be accepted; None if that is
         not known."""
-        if self._begun or not self._part or self._knows(self._part):
+        if self._begun or not self._part or self._knows(self._part, False, self._gap):
             return None
         return set().union(*(known.next_characters(self._part) for known in self._lists))
 
     def add(self, piece: bytes) -> None:
-        head, _, tail, begun, _ = _cut_piece(self._begun + piece)
+        head, _, tail, begun, _, gaps = _cut_piece(self._begun + piece)
         if tail is not None:
-            self._part = tail
+            self._part, self._gap = tail, self._gaps(head, gaps)[-1][:GAP]
         elif self._part is not None:
             accepted = piece == self._accepted or self._judge(piece)
             self._part = self._part + head if accepted else None
         self._begun, self._accepted = begun, None
 
-    def _knows(self, word: str, unfinished: bool = False) -> bool:
-        """Whether a list has the word or, if it is `unfinished`, one that begins with it."""
+    def _gaps(self, head: str, gaps: list[str]) -> list[str]:
+        """Those of a piece, as `_cut_piece` has them; the first goes on from that of the text before it."""
+        goes_on = not head and not self._part
+        return [self._gap + gaps[0], *gaps[1:]] if goes_on else gaps
+
+    def _knows(self, word: str, unfinished: bool, gap: str) -> bool:
+        """Whether a list has the word or, if it is `unfinished`, one that begins with it. `gap` is what
+        stands before it."""
         table, prompt = self._lists
-        return table.knows(word, unfinished) or word.isnumeric() or prompt.knows(word, unfinished)
+        within = is_within_sentence(gap)
+        return table.knows(word, unfinished, within) or word.isnumeric() or prompt.knows(word, unfinished)
 
     def _knows_characters(self, others: frozenset[str]) -> bool:
         """Whether a list has all of these."""
@@ -148,7 +164,7 @@ class Speller:
             spelled = {part, self._lists[0].fold(part)}
             if any(known.find(each.encode() + begun)[1] for known in self._lists for each in spelled):
                 return True
-            if part and not self._knows(part):
+            if part and not self._knows(part, False, ""):
                 return False
         may_be_letter = begun[0] in LETTER_BYTES and begun not in _spaceless_beginnings()
         if self._lists[0].characters is None:
@@ -165,13 +181,23 @@ def _spaceless_beginnings() -> frozenset[bytes]:
     return frozenset(character.encode()[:n] for character in characters for n in (1, 2))
 
 
+def _last_gap(text: str) -> str:
+    """What stands after the last word of a text, or before it if the text ends in it."""
+    some = text[-2 * LONGEST_WORD :]
+    *before, part = [match.span() for match in LETTERS.finditer(some)] or [(0, 0)]
+    if part[1] < len(some):
+        return some[part[1] :][:GAP] if part[1] else "\n"
+    return some[before[-1][1] : part[0]][:GAP] if before else "\n"
+
+
 @lru_cache(2**16)
-def _cut_piece(piece: bytes) -> tuple[str, list[str], str | None, bytes, frozenset[str]]:
+def _cut_piece(piece: bytes) -> tuple[str, list[str], str | None, bytes, frozenset[str], list[str]]:
     """Cut a piece of text: what belongs to a word before it, its whole words, and the word that it ends in.
 
     The last is "" after a space or a mark, and None where the piece has neither. Then
     come the bytes of a character that is begun at the end, and the characters beyond ASCII outside of words.
-    What is not UTF-8 is left out, and BROKEN is among these.
+    What is not UTF-8 is left out, and BROKEN is among these. The last are what stands before each of the
+    whole words, and before the one that it ends in, or at its end.
     """
     begun = b""
     others: frozenset[str] = frozenset()
@@ -190,11 +216,14 @@ def _cut_piece(piece: bytes) -> tuple[str, list[str], str | None, bytes, frozens
     if found and found[0][1] == 0:
         head, _, end = found.pop(0)
         if end == len(text):
-            return head, [], None, begun, others
+            return head, [], None, begun, others, [""]
     elif not text:
-        return "", [], None, begun, others
+        return "", [], None, begun, others, [""]
+    starts, ends = [start for _, start, _ in found], [len(head), *(end for *_, end in found)]
+    gaps = [text[end:start] for end, start in zip(ends, [*starts, len(text)], strict=True)]
     if found and found[-1][2] == len(text):
         tail = found.pop()[0]
+        gaps.pop()
     if not text.isascii():
         others |= frozenset(OTHER.findall(text))
-    return head, [word for word, _, _ in found], tail, begun, others
+    return head, [word for word, _, _ in found], tail, begun, others, gaps

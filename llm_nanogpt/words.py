@@ -4,8 +4,8 @@ A word is a run of letters with their marks and digits, in any script. "the" and
 and "Masse" are two. What has capitals elsewhere, as "GitHub" and "SQL", is written only as the table has it,
 and so is what has apostrophes, as "don't" (`apostrophes.py`). In scripts that put no spaces between words
 each character counts as one. Of these, and of signs and symbols beyond ASCII, only those of the table are
-written: a model makes up others out of their bytes. A word that the table has with a capital alone, as
-"Costello", is not written in small letters.
+written: a model makes up others out of their bytes. A capital at the beginning of a word stands only where
+the rows can have one (`first_capitals.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -23,6 +23,13 @@ import regex
 from .atomic import write_bytes
 from .errors import NanogptError
 from .files import WORDS_BYTES, WORDS_FILE, check_words, read_file
+from .first_capitals import (
+    FirstCapitals,
+    begins_with_capital,
+    first_capitals,
+    read_first_capitals,
+    with_capital,
+)
 
 LAST = "\U0010ffff"  # no character comes after it
 WORDS = 200_000  # the most that are kept: those of 200 MB of English, 2 MB on disk
@@ -103,11 +110,6 @@ def is_in_capitals(word: str) -> bool:
     return _has_later_capitals(word) and word == word.upper()
 
 
-def begins_with_capital(word: str) -> bool:
-    """Whether a word has a capital at its beginning, and none later: "The"."""
-    return word[:1] != fold(word[:1]) and not _has_later_capitals(word)
-
-
 def _has_later_capitals(word: str) -> bool:
     """Whether a word has capitals elsewhere than "The" has one: "THE", "GitHub"."""
     return word[1:] != word[1:].lower()
@@ -120,8 +122,7 @@ def ends_in_character(text: str) -> bool:
 
 class WordList:
     """Words, case folded; where it is `cased`, those with inner capitals as they are written too, and with
-    `capitals` those all in capitals. Those in it that have a capital at the beginning alone, as "Costello",
-    are never in small letters; such a word is in it folded, too.
+    `capitals` those all in capitals. `first_capitals` are None where they are not known.
 
     `characters` are all characters beyond ASCII outside of words, and `joined` the words with apostrophes;
     None where these are not known. `fold` is how its words were folded: those of earlier versions with
@@ -141,9 +142,7 @@ class WordList:
         self.joined: WordList | None = None if joined is None else WordList(joined, fold=fold)
         self._words = sorted(word.encode() for word in known)
         self._set = frozenset(self._words)  # ten times as fast as a search, where a word is whole
-        self._names = frozenset(
-            fold(w).encode() for w in map(bytes.decode, self._words) if begins_with_capital(w)
-        )
+        self.first_capitals: FirstCapitals | None = None
         self.characters = None if characters is None else frozenset(characters)
 
     def __contains__(self, word: object) -> bool:
@@ -186,14 +185,16 @@ class WordList:
             at = bisect_left(self._words, folded + rest[:1].encode() + (b"\xff" if rest else b"\0"), at + 1)
         return after
 
-    def knows(self, word: str, unfinished: bool = False) -> bool:
-        """Whether it has the word as it is written or, if it is `unfinished`, one that begins with it."""
+    def knows(self, word: str, unfinished: bool = False, within: bool = False) -> bool:
+        """Whether it has the word as it is written or, if it is `unfinished`, one that begins with it.
+        `within` is whether the word stands within a sentence."""
         folded = self.fold(word)
-        if folded == word and self._names and not self._has_in_small_letters(word.encode(), unfinished):
-            return False
         if self._has(folded.encode(), unfinished):
-            as_written = folded != word and self.keeps_as_written(word)
-            return not as_written or self._has(word.encode(), unfinished)
+            as_written = folded != word and self._has(word.encode(), unfinished)
+            if as_written or (folded != word and self.keeps_as_written(word)):
+                return as_written
+            beginning = self.beginning_with(folded) if unfinished else (folded,)
+            return self.first_capitals is None or self.first_capitals.allow(word, beginning, within)
         # "STRASSE" is folded "straße" in the list, and what begins with "ΟΔΟΣ" may have no "ς" there.
         if "SS" not in word and word[-1:] != "Σ":
             return False
@@ -202,20 +203,10 @@ class WordList:
     def _has(self, word: bytes, unfinished: bool) -> bool:
         return self.find(word)[1] if unfinished else word in self._set
 
-    def _has_in_small_letters(self, word: bytes, unfinished: bool) -> bool:
-        """The same for a word in small letters, and for words that are not names alone."""
-        if not unfinished:
-            return word in self._set and word not in self._names
-        for at in range(bisect_left(self._words, word), len(self._words)):
-            if not self._words[at].startswith(word):
-                return False
-            if self._words[at] not in self._names:
-                return True
-        return False
-
     def names_beginning_with(self, beginning: str) -> Iterator[str]:
-        """The words that begin so, and are never in small letters, folded."""
-        return (word for word in self.beginning_with(beginning) if word.encode() in self._names)
+        """The names that begin so, in small letters."""
+        names = self.first_capitals.names if self.first_capitals else ()
+        return (word for word in self.beginning_with(beginning) if word in names)
 
     def keeps_as_written(self, word: str) -> bool:
         """Whether such a word, or one that begins so, must be as it is written."""
@@ -238,10 +229,20 @@ class WordList:
     def save(self, folder: Path) -> None:
         """An empty line at the start says that the list is cased, a second one that the characters are
         known, a third one that words with apostrophes are, a fourth one that those all in capitals are, a
-        fifth one that words are folded by `fold`, and not by str.casefold. The characters come last."""
-        sharp = self.capitals and self.fold is fold
-        known = (self.cased, self.characters is not None, self.joined is not None, self.capitals, sharp)
-        lines = [b""] * sum(known) + self._words
+        fifth one that words are folded by `fold`, and not by str.casefold, a sixth one that words are there
+        with a capital if they have one somewhere, and names only so. The characters come last."""
+        sharp, first = self.capitals and self.fold is fold, self.first_capitals
+        known = (
+            self.cased,
+            self.characters is not None,
+            self.joined is not None,
+            self.capitals,
+            sharp,
+            first,
+        )
+        names = {name.encode() for name in first.names} if first else ()
+        lines = [b""] * sum(map(bool, known)) + [word for word in self._words if word not in names]
+        lines += sorted(with_capital(word).encode() for word in first.words) if first else ()
         lines += [word.encode() for word in self.joined or ()]
         lines += [character.encode() for character in sorted(self.characters or ())]
         write_bytes(folder / WORDS_FILE, b"".join(line + b"\n" for line in lines))
@@ -263,14 +264,20 @@ class WordList:
         known = text.split()
         characters = {each for each in known if len(each) == 1 and OTHER.match(each)}
         joined = {each for each in known if APOSTROPHES[0] in each}
-        return cls(
-            [each for each in known if each not in characters and each not in joined],
+        listed = {each for each in known if each not in characters and each not in joined}
+        first = read_first_capitals(listed) if text.startswith("\n\n\n\n\n\n") else None
+        if first:
+            listed = {each for each in listed if not begins_with_capital(each)} | first.names
+        words = cls(
+            listed,
             cased=text.startswith("\n"),
             characters=characters if text.startswith("\n\n") else None,
             joined=joined if text.startswith("\n\n\n") else None,
             capitals=text.startswith("\n\n\n\n"),
             fold=fold if text.startswith("\n\n\n\n\n") else str.casefold,
         )
+        words.first_capitals = first
+        return words
 
 
 class WordCounter:
@@ -322,15 +329,11 @@ class WordCounter:
         for word, count in self._words():
             if _has_later_capitals(word) and (word in sharp or fold(word) in known):
                 cased[word] += count
-        words = chain(known, (word for word, _ in cased.most_common(number)), self._names(known))
+        words = chain(known, (word for word, _ in cased.most_common(number)))
         characters = OTHER.findall("".join(self._characters))
-        return WordList(words, True, characters, self._joined(number), capitals=True)
-
-    def _names(self, known: Collection[str]) -> set[str]:
-        """Those of the words that have a capital at the beginning, and are nowhere in small letters."""
-        written = {word for word, _ in self._words() if fold(word) in known}
-        small = {fold(word) for word in written if word[0] == fold(word[0])}
-        return {word for word in written if begins_with_capital(word) and fold(word) not in small}
+        kept = WordList(words, True, characters, self._joined(number), capitals=True)
+        kept.first_capitals = first_capitals((word for word, _ in self._words()), known)
+        return kept
 
     def _joined(self, number: int) -> set[str]:
         """The words with apostrophes, so many at most."""

@@ -108,10 +108,10 @@ def test_only_words_of_the_list(prompt, pieces, taken):
         ("", ["The", " c", "At"], 2),
         ("", ["the", " C", "AT", " Cat"], 2),  # no row has "CAT"
         ("", ["the", " Cat", " THE"], 2),
-        ("", [" SQL", " sql", " Sql", " SQ", "L", " I", "P"], 6),
+        ("", [" SQL", " sql", ". Sql", " SQ", "L", ". I", "P"], 6),
         ("", [" SQ", "l"], 1),
         ("", [" sQL"], 0),
-        ("", ["4X", " 4x", " A", " 4K"], 3),
+        ("", ["4X", " 4x", ". A", " 4K"], 3),
         ("", ["the", " Git", "Hub", " git", "hub", " GITHUB"], 5),
         ("", [" git", "Hub"], 1),
         ("", [" Gi", "thUb"], 1),
@@ -130,7 +130,7 @@ def test_only_words_of_the_list(prompt, pieces, taken):
     ],
 )
 def test_capitals_stand_where_the_table_has_them(prompt, pieces, taken, tmp_path):
-    known = counted("the cat GitHub iPhone 9Lives Straße LaTeX Москва SQL 4X a").most_frequent()
+    known = counted("the cat. The Cat. GitHub iPhone 9Lives Straße LaTeX Москва SQL 4X a").most_frequent()
     known.save(tmp_path)
     for each in (known, WordList.load(tmp_path)):
         assert accepted(Speller(each, prompt), *pieces) == taken
@@ -154,7 +154,7 @@ SHARP = "Die Straße, Maße und Masse, Wasser, heiß, Eiweiß. DIE STRASSE. ὁ 
         ("DIE EIWEIS", ["S", " Straße"], 2),
         ("DIE EIWEIS", ["SE"], 0),
         ("Die Strasse", [" Strasse", " heiß"], 2),  # the prompt's own word
-        ("", [" λόγος", " Λόγος", " λόγοσ"], 2),
+        ("", [" λόγος", ". Λόγος", " λόγοσ"], 2),
         ("", [" Σοφός", " ΤΗΣ", " της"], 3),
         ("", [" office"], 0),
         ("", [" ʼn"], 0),
@@ -185,15 +185,29 @@ def test_letters_that_readers_tell_apart_are_apart(prompt, pieces, taken, tmp_pa
         ("and catan", ["ia", " and", " catania"], 3),  # half a word that was typed so
         ("", ["ärger"], 0),
         ("", ["Ärger"], 1),
+        # What is nowhere with a capital has one only where a sentence or a line begins.
+        ("", ["Sings", " cat", ",", " Sings"], 3),
+        ("", [" cat", " S", "ings"], 1),
+        ("", ["cat", " ", "Sings"], 2),
+        ("", ['Sings. Sings\nSings: Sings "', "Sings"], 2),
+        ("", ["cat Sings"], 0),
+        ("", ["cat, Cat cat"], 0),
+        ("", ["It", " It"], 2),
+        ("", [" cat", ".", " Cat"], 3),
+        ("cat", [" Sings"], 0),
+        ("cat ", ["Sings"], 0),
+        ("cat. ", ["Sings"], 1),
+        ("A Cat", [" Cat", " S", "ings"], 1),
     ],
 )
-def test_names_have_their_capital(prompt, pieces, taken, tmp_path):
-    """In 40% of the texts of young models a name, or a noun in German, was in small letters, as in no row."""
-    counted("Costello costs it. It sang, copper sings cat CATANIA", "Catania Ärger").most_frequent().save(
-        tmp_path
-    )
-    known = WordList.load(tmp_path)
-    assert accepted(Speller(known, prompt), *pieces) == taken
+def test_a_capital_at_the_beginning_of_words(prompt, pieces, taken, tmp_path):
+    """In 40% of the texts of young models a name, or a noun in German, was in small letters, as in no row,
+    and in nearly as many another word had a capital within a sentence."""
+    known = counted("Costello costs it. It sang, copper sings cat CATANIA", "Catania Ärger").most_frequent()
+    known.save(tmp_path)
+    for each in (known, WordList.load(tmp_path)):
+        assert accepted(Speller(each, prompt), *pieces) == taken
+        assert {"costello", "it", "catania"} <= {*each} and "Costello" not in {*each}
 
 
 def test_words_in_capitals_count_as_the_word_with_a_sharp_s():
