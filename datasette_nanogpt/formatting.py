@@ -80,6 +80,11 @@ def without_controls(text: str) -> str:
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def without_gaps(text: str) -> str:
+    """Text with one blank line where it has several, to show its beginning in little room."""
+    return re.sub(r"\n(?:[^\S\n]*\n){2,}", "\n\n", text)
+
+
 def not_read(left_out: Mapping[str, str]) -> str:
     """The columns that are not read, those with the same reason together; of very many the first ones."""
     by_reason = defaultdict[str, list[str]](list)

@@ -32,8 +32,9 @@ from .events import (
     Step,
     TablePreview,
 )
-from .formatting import duration, memory_size, not_read, shown_name, text_size, without_controls
+from .formatting import duration, memory_size, not_read, shown_name, text_size, without_controls, without_gaps
 from .training.choose_members import MAX_MODELS
+from .training.plan_reasons import times
 from .training.replaced import what_is_kept
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 LITTLE_TEXT = 100_000
 BAR_COLUMNS = 12  # the least width of the bar with its percentage
 WAIT_SECONDS = 10  # between lines about the work before training, in a pipe
+OF_MACHINE = "of this machine's speed"  # the MFU in plain words: docs/training.md
 EXCERPT_CHARACTERS = 400  # how much of a sample or a document is shown
 
 
@@ -216,11 +218,8 @@ def status(e: Step, val: str, columns: int) -> str:
 
 
 def pace(step: Step) -> str:
-    return f"{step.tokens_per_second:,.0f} tokens/s" + utilization(step.mfu)
-
-
-def utilization(mfu: float | None) -> str:
-    return f" ({mfu:.0%} MFU)" if mfu else ""
+    speed = f" ({step.mfu:.0%} {OF_MACHINE})" if step.mfu else ""
+    return f"{step.tokens_per_second:,.0f} tokens/s{speed}"
 
 
 def preview_lines(p: Preview) -> list[str]:
@@ -345,15 +344,16 @@ def _limits(p: Prepared) -> str:
 
 def closing_lines(f: Finished) -> list[str]:
     """How a run ended, and what to do next."""
-    epochs = f"{f.epochs:.1f}" if f.epochs >= 0.1 else "less than 0.1"
     best = "" if f.best_step == f.step else f", the best, from step {f.best_step:,}"
-    of = "" if f.models == 1 else f" of the last of {f.models} models"
+    reader = "it" if f.models == 1 else f"the last of {f.models} models"
+    speed = f" at {f.mfu:.0%} {OF_MACHINE}" if f.mfu else ""
     lines = [""]
     if f.status == "stopped":
         lines.append("Stopped early.")
     lines.append(
         f"{f.val_bpb:.4f} bits per byte on held-out text (loss {f.val_loss:.3f}){best}, "
-        f"after {counted(f.step, 'step')} in {duration(f.seconds)}{utilization(f.mfu)}, {epochs} epochs{of}."
+        f"after {counted(f.step, 'step')} in {duration(f.seconds)}{speed}; "
+        f"{reader} read the text {times(f.epochs)}."
     )
     if f.status == "finished" and f.seconds_left >= 5:
         why = "To train for longer anyway, use --resume with more --minutes."
@@ -380,7 +380,7 @@ def _verdict_lines(verdict: dict[str, str]) -> list[str]:
 
 def excerpt(sample: str) -> str:
     """The beginning of a sample or a document as indented lines."""
-    text = sample.strip()
+    text = without_gaps(sample.strip())
     more = "…" if len(text) > EXCERPT_CHARACTERS else ""
     lines = (text[:EXCERPT_CHARACTERS] + more).splitlines() or ["(an empty sample)"]
     return "\n".join("    " + line for line in lines)

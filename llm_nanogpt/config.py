@@ -234,8 +234,8 @@ def _head_problems(c: GPTConfig) -> Iterator[Problem]:
         yield Problem(
             "n_head",
             "even",
-            f"Rotary positions need an even head size (width / heads), not {c.head_dim}: "
-            "change the number of heads or the width",
+            f"{c.n_head} heads share the width of {c.n_embd}, {c.head_dim} for each, which must be an even "
+            "number: change the number of heads or the width",
         )
     if c.arch == "qwen3" and c.block_size * c.head_dim > MAX_ROTATIONS:
         longest = MAX_ROTATIONS // c.head_dim

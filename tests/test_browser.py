@@ -293,7 +293,7 @@ def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, s
     page.get_by_text("5 layers").wait_for()
     tab_to(page, "n_embd")
     page.keyboard.type("33")
-    page.get_by_text("even head size").wait_for()  # what is wrong with it
+    page.get_by_text("must be an even number").wait_for()  # what is wrong with it
     page.keyboard.press("Control+A")
     page.keyboard.type("64")
     page.get_by_text("5 layers, width 64").wait_for()

@@ -78,7 +78,7 @@ def write_curve(home, run, first, last, end, models=1):
         for step in range(first, last, 2):
             generation, x = divmod(step * models / last, 1)
             bpb = end + (6.2 - end) * math.exp(-14 * x) + 0.5 * math.exp(-3 * x)
-            figures = {"run": run, "step": step, "seconds": step / 1.6, "generation": int(generation)}
+            figures = {"run": run, "step": step, "seconds": step / 1.6, "model": int(generation) + 1}
             insert(db, "metrics", figures | {"train_bpb": bpb + noise.gauss(0, 0.12)})
             if step % 24 == 22:
                 insert(db, "metrics", figures | {"val_bpb": bpb + 0.05})
@@ -421,7 +421,7 @@ def test_a_comparison_with_a_run_under_way_updates_by_itself(page, site):
     try:
         with registry(site.home) as db:
             db.execute("update runs set val_bpb = 2.1 where id = ?", [run])
-            figures = {"run": run, "step": 100, "seconds": 60.0, "generation": 0}
+            figures = {"run": run, "step": 100, "seconds": 60.0, "model": 1}
             insert(db, "metrics", figures | {"val_bpb": 2.1})
         page.clock.install()
         page.goto(f"{site.url}/-/nanogpt/compare?run={site.runs['done']}&run={run}")
@@ -482,7 +482,7 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
     show(page, site, "done")
     result = page.evaluate(
         """async (file) => {
-          const m = await import(file), rows = [4, 2, 2].map((bpb, i) => [i, i, i, bpb, null, 0, 0]);
+          const m = await import(file), rows = [4, 2, 2].map((bpb, i) => [i, i, i, bpb, null, 1]);
           const fall = [3, 1.6, 6.5, 1.4].map((bpb, i) => [i, i, i, null, bpb, i < 2 ? 0 : 1, 0]);
           return {
             smooth: m.smoothed(rows, 0.5).map(([, value]) => value),
@@ -493,14 +493,13 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
             apart: m.apart([50, 52, 5], [13, 13, 13], [0, 60]),
             fell: m.extent({ lines: [fall], smooth: [], known: [2.6] }),
             nothing: m.extent({ lines: [[]], smooth: [], known: [2] }),
-            cut: m.smoothedBelow([9, 9, 2, 3, 2].map((bpb, i) => [i, i, i, bpb, null, 0, 0]),
+            cut: m.smoothedBelow([9, 9, 2, 3, 2].map((bpb, i) => [i, i, i, bpb, null, 1]),
               (each) => m.smoothed(each, 0.5), 4).map(([row, value]) => [row[m.TRAIN], value]),
             begins: m.below([9, 2, 9, 3, 2, 1, 9], (each) => each, 4),
             above: m.firstAbove(fall.slice(2), 4).map((row) => row[m.VALIDATION]),
             few: m.extent({ lines: [rows], smooth: [[rows[2], 2.4]], known: [2.6] }),
-            low: m.extent({ lines: [[[3, 9, 9, 1, null, 0, 0]]], smooth: [[[3, 9], 2.5]], known: [3] }),
-            names: [[[0, 0], [1, 0], [1, -1]], [[0, 0], [0, 1], [0, 0], [1, 0]]].map((models) =>
-              m.namesOf(m.pieces(models.map((of) => [1, 1, 1, 2, null, ...of])))),
+            low: m.extent({ lines: [[[3, 9, 9, 1, null, 1]]], smooth: [[[3, 9], 2.5]], known: [3] }),
+            names: m.namesOf(m.pieces([1, 2, 1, 3, 0].map((model) => [1, 1, 1, 2, null, model]))),
           };
         }""",
         page.locator("script[src*='run.js']").get_attribute("src").replace("run.js", "chart_math.js"),
@@ -520,9 +519,8 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
     assert result["begins"] == [3, 2, 1, 9]  # noise that comes back above the top is no beginning
     assert result["apart"] == [34, 47, 5]  # no label covers another, and none is below the plot
     assert result["fell"] == [1.4, 3]  # the first score of the second model, 6.5, leaves the top
-    assert result["nothing"] is None and result["names"][0] == ["model 1", "model 2", "all joined"]
-    members = ["generation 1, member 1", "generation 1, member 2", "generation 2, member 1"]
-    assert result["names"][1] == members
+    assert result["nothing"] is None
+    assert result["names"] == ["model 1", "model 2", "model 3", "the joined model"]
 
 
 def test_it_asks_once_a_second_and_little(page, site):

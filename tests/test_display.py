@@ -21,6 +21,7 @@ from datasette_nanogpt.terminal import (
     PlainDisplay,
     TerminalDisplay,
     closing_lines,
+    excerpt,
     preview_lines,
     status,
 )
@@ -39,7 +40,9 @@ STEP = Step(
     mfu=0.61,
     memory=None,
 )
-EVERYTHING = "step 1,234  loss 3.250  2.125 bits per byte  12,345 tokens/s (61% MFU)  9m 33s left"
+EVERYTHING = (
+    "step 1,234  loss 3.250  2.125 bits per byte  12,345 tokens/s (61% of this machine's speed)  9m 33s left"
+)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +112,7 @@ def test_a_stopped_run_has_one_next_step():
         )
     )
     assert sum("--resume" in line for line in lines) == 1 and "Stopped early." in lines
-    assert any("less than 0.1 epochs." in line for line in lines)
+    assert any("it read the text less than 0.1 times." in line for line in lines)
 
 
 def finished(**figures):
@@ -130,6 +133,10 @@ def test_a_table_without_text_and_a_query_are_called_so():
     empty = TablePreview("t", 3, None, ["body"], "", {}, {}, [], ["3 rows have no text."])
     (first, *_) = preview_lines(Preview([empty]))
     assert first == "The rows of t have no text (no title, the text from body)."
+
+
+def test_several_blank_lines_are_shown_as_one():
+    assert excerpt("Ada\n\n\n \n\nBen\n\nCy\n") == "    Ada\n    \n    Ben\n    \n    Cy"
 
 
 def test_one_is_singular():

@@ -33,7 +33,7 @@ def database(tmp_path):
         (["blog.db", "verse", "--resume"], 2),
         (["blog.db", "verse", "--size", "huge"], 2),  # click's own
         (["blog.db", "verse", "--minutes", "0"], 2),
-        (["noise.db", "verse"], 1),
+        (["noise.db", "verse"], 2),
         (["noise.db", "verse", "--minutes", "0"], 2),
     ],
 )
@@ -58,7 +58,7 @@ def test_training(database, home, words, code, monkeypatch):
         (["sample", "nanogpt-x", "-n", "0"], 2),  # click's own
         (["score", "nanogpt-x"], 2),
         (["score", "nanogpt-x", "--db", "nowhere.db", "--table", "t"], 2),
-        (["score", "nanogpt-x", "--db", __file__, "--table", "t"], 1),
+        (["score", "nanogpt-x", "--db", __file__, "--table", "t"], 2),
         (["compare", "nanogpt-x", "nanogpt-x", "--db", "x.db", "--table", "t"], 2),
         (["import", __file__], 1),
         (["export", "nanogpt-x", "--gguf", __file__], 2),

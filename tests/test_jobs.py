@@ -353,7 +353,7 @@ async def test_what_is_wrong_with_a_run_is_told(home, enqueue, worker):
     run = enqueue(n_embd=18, n_head=6)
     worker()
     row = await until(home, run, *OVER)
-    assert row["status"] == "failed" and "even head size" in row["error"]
+    assert row["status"] == "failed" and "must be an even number" in row["error"]
 
 
 async def test_the_log_of_a_run_goes_with_its_record(home, enqueue, worker):

@@ -9,7 +9,7 @@ from conftest import TEXTS, tiny_config
 
 from datasette_nanogpt.events import Evaluation, Finished, Note
 from datasette_nanogpt.registry.db import registry
-from datasette_nanogpt.registry.metrics import model_names, scores_of, speed_of_last_model
+from datasette_nanogpt.registry.metrics import JOINED, scores_of, speed_of_last_model
 from datasette_nanogpt.training import choose_members, join_models, joined_size, reading
 from datasette_nanogpt.training.disk import bytes_of_run
 from datasette_nanogpt.training.join_models import best_alike, join, models_to_join, planned_parameters
@@ -123,8 +123,10 @@ def test_a_run_keeps_the_joined_model_if_it_is_worth_its_size_and_a_resume_knows
     lines = checkpoint.meta["verdict"]["lines"]
     assert ("made of" in lines) == (worth > 0)
     with registry(home) as db:
-        names = model_names(scores_of(db, 1))
-        assert ("all joined" in names.values()) == (worth > 0) and "generation 2, member 2" in names.values()
+        models = {score.model for score in scores_of(db, 1)}
+        assert models == {1, 2, 3} | (
+            {JOINED} if worth else set()
+        )  # as the lines "Now model 2 of 3" have them
         assert speed_of_last_model(db, 1)[0]  # of the last one that was trained
     if worth:
         assert f"{done.val_bpb:.3f} bits per byte" in lines["made of"]

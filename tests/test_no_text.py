@@ -5,7 +5,9 @@ import sqlite3
 import time
 
 import pytest
+from click.testing import CliRunner
 
+from datasette_nanogpt.cli import train_command
 from datasette_nanogpt.data.html import html_to_text
 from datasette_nanogpt.data.markdown import are_pictures, without_comments
 from datasette_nanogpt.data.markup import find_markup, read_markup
@@ -220,3 +222,17 @@ def test_pictures_in_the_store_of_bear_are_left_out():
     name = find_markup(texts)
     assert [read_markup(name, text) for text in texts] == ["Look: \nat it", ""]
     assert find_markup(["See [image: the mill]", "and [file: x]"]) == ""
+
+
+def test_a_table_whose_rows_have_no_text_is_refused_before_anything_else(tmp_path):
+    """It was said twice, once in the preview and once after torch was loaded."""
+    path = tmp_path / "empty.db"
+    with sqlite3.connect(path) as db:
+        db.execute("create table note (id integer primary key, body text)")
+        db.executemany("insert into note (body) values (?)", [["  "] for _ in range(9)])
+    for more in ([], ["--dry-run"]):
+        done = CliRunner().invoke(train_command, [str(path), "note", "--body", "body", *more])
+        assert done.exit_code == 2 and done.output.count("text") < 5, done.output
+        assert "None of the rows of note has any text. 9 rows are skipped: no text." in done.output
+        assert "Choose other columns" in done.output and "loading torch" not in done.output
+        assert "The rows of note" not in done.output

@@ -148,7 +148,7 @@ except InvalidOptions as ex:
         ({"n_head": 5000}, "n_head", "5,000 heads need a width of 320,000, which is too much"),
         ({"n_head": 1000}, "n_head", "heads fit"),
         ({"n_head": 1000, "n_layer": 1000}, "n_head", "available: "),
-        ({"n_embd": 3}, "n_embd", "need an even head size"),
+        ({"n_embd": 3}, "n_embd", "must be an even number"),
         ({"n_head": 7, "n_embd": 100, "arch": "gpt2"}, "n_embd", "a multiple of the 7 heads"),
     ],
 )

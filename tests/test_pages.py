@@ -326,7 +326,7 @@ async def test_what_is_wrong_is_said_beside_its_field(datasette):
         response.text.count(links) == 2 and f"Not started: see {links}" in response.text
     )  # beside Start, too
     assert "It reads each row" in response.text and 'id="figures" class="hint"><summary>' in response.text
-    for field, message in (("n_embd", "even head size"), ("dropout", "at most 0.99")):
+    for field, message in (("n_embd", "must be an even number"), ("dropout", "at most 0.99")):
         assert re.search(
             rf'id="{field}"[^>]*aria-describedby="{field}-error {field}-hint" aria-invalid="true"',
             response.text,

@@ -26,6 +26,7 @@ from datasette_nanogpt.training.enough_text import check_enough_text
 from datasette_nanogpt.training.failures import explain
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.plan_reasons import times
 from datasette_nanogpt.training.recipe import resolve
 from datasette_nanogpt.training.results import Results
 from datasette_nanogpt.training.train import train_table
@@ -402,10 +403,10 @@ def test_what_a_run_replaces_is_told(options, home):
 def test_how_often_the_text_was_read_is_told(options):
     *_, finished = run(replace(options, max_iters=30))
     assert (finished.models, finished.epochs > 0) == (1, True)
-    assert f", {finished.epochs:.1f} epochs." in closing_lines(finished)[1]
+    assert f"; it read the text {times(finished.epochs)}." in closing_lines(finished)[1]
     assert "17s less than planned" in closing_lines(replace(finished, seconds_left=17.0))[2]
     several = closing_lines(replace(finished, models=3, epochs=3.96))
-    assert several[1].endswith(", 4.0 epochs of the last of 3 models.")
+    assert several[1].endswith("; the last of 3 models read the text 4.0 times.")
 
 
 def test_only_a_full_disk_is_called_full(tmp_path):
@@ -494,7 +495,7 @@ def test_everything_wrong_is_told_at_once(options, home):
         ({"where": "id <"}, "condition 'id <' does not work"),
         ({"database": "nowhere.db"}, "no file"),
         ({"arch": "gpt2", "n_embd": 15}, "multiple of the . heads"),
-        ({"n_embd": 18, "n_head": 6}, "even head size"),
+        ({"n_embd": 18, "n_head": 6}, "must be an even number"),
         ({"tokenizer": "char"}, "only be set for the bpe tokenizer"),
         ({"force": True, "resume": True}, "choose either force or resume"),
         ({"device": "tpu"}, "cpu, cuda, mps"),

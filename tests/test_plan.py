@@ -271,7 +271,7 @@ def test_what_is_given_by_hand_wins():
         plan(BLOG, given={"n_head": 5}).config.n_embd == 5 * plan(BLOG, given={"n_head": 5}).config.head_dim
     )
     assert plan(BLOG, given={"n_embd": 320}).config.n_head == 5
-    with pytest.raises(NanogptError, match="even head size"):
+    with pytest.raises(NanogptError, match="must be an even number"):
         plan(BLOG, given={"n_embd": 33})
 
 
@@ -304,6 +304,8 @@ def test_the_reason_names_the_budget_and_the_readings_of_this_size_and_of_the_ne
         f"In 7.5 minutes, at the 20 GFLOP/s of this machine, size {small} can read the text "
         f"{chosen.epochs:.1f} times; the next size, {next_one}, could read it {bigger.epochs:.1f} times."
     )
+    busy = plan(BLOG, 7.5, flops=0.4e9)
+    assert busy.why.startswith("In 7.5 minutes, at the 0.4 GFLOP/s of this machine, ")  # it said 0
     by_steps = plan(BLOG, None, steps=20_000)
     assert by_steps.why.startswith("In 20,000 steps size ") and f"{by_steps.epochs:.1f} times" in by_steps.why
     assert plan(BLOG, given={"size": "m"}).why == "Size m, as asked."

@@ -277,13 +277,13 @@ def script(tmp_path, monkeypatch):
 
 
 def last_scores(home, name):
-    """The last score of each member, in bits per byte, by its generation and number."""
+    """The last score of each model, in bits per byte, by its number."""
     rows = sqlite_utils.Database(home / "nanogpt.db").query(
-        "select generation, member, val_bpb from metrics where val_bpb is not null and run in "
+        "select model, val_bpb from metrics where val_bpb is not null and run in "
         "(select id from runs where name = ?) order by step",
         [name],
     )
-    return {(row["generation"], row["member"]): row["val_bpb"] for row in rows}
+    return {row["model"]: row["val_bpb"] for row in rows}
 
 
 @pytest.mark.long
@@ -298,9 +298,9 @@ def test_members_that_are_trained_at_once_are_those_trained_in_turn(home, databa
     assert any("at the same time, model 2 in another process" in text for text in notes)
     assert f"Model 2 of {count + 1} was trained by another process." in notes
     mine, theirs = last_scores(home, "one"), last_scores(home, "two")
-    assert theirs == {place: pytest.approx(bpb, rel=2e-3) for place, bpb in mine.items()}
-    for place in ((0, 0), (0, 1)):  # not divided among processes, so rounded alike
-        assert theirs[place] == pytest.approx(mine[place], rel=1e-6)
+    assert theirs == {model: pytest.approx(bpb, rel=2e-3) for model, bpb in mine.items()}
+    for model in (1, 2):  # not divided among processes, so rounded alike
+        assert theirs[model] == pytest.approx(mine[model], rel=1e-6)
     # What is kept is the best of all, whoever trained it.
     assert read_checkpoint(home / "two").meta["score"]["val_bpb"] == min(
         e["val_bpb"] for e in both if e["event"] == "evaluation"
@@ -329,7 +329,7 @@ def test_a_run_that_ends_while_members_are_trained_goes_on_in_one_process(home, 
     on = ["--name", "two", "--resume"]
     resumed, errors = finish(start(database, "entry", *on, launcher=(), program=program))
     assert resumed[-1]["status"] == "finished" and resumed[-1]["models"] == 3, errors
-    assert set(last_scores(home, "two")) == {(0, 0), (0, 1), (1, 0)}
+    assert set(last_scores(home, "two")) == {1, 2, 3}
 
 
 @pytest.mark.long
@@ -340,7 +340,7 @@ def test_a_machine_without_a_home_trains_a_member(home, two_machines, script, tm
     assert events[-1]["event"] == "finished" and events[-1]["models"] == 3, errors + second_errors
     assert silent == [] and "Traceback" not in errors + second_errors
     assert "Model 2 of 3 was trained by another process." in [e.get("text") for e in events]
-    assert set(last_scores(home, "two")) == {(0, 0), (0, 1), (1, 0)}
+    assert set(last_scores(home, "two")) == {1, 2, 3}
     assert not list((tmp_path / "temporary").rglob("train.bin"))
 
 
@@ -367,4 +367,4 @@ def test_a_group_that_is_trained_at_once_ends_the_run_and_is_joined(home, databa
     assert any(text.startswith("This run ends with 2 models joined into one") for text in notes)
     checkpoint = read_checkpoint(home / "two")
     assert checkpoint.config.n_embd == 2 * checkpoint.meta["generations"][-1]["config"]["n_embd"]
-    assert set(last_scores(home, "two")) == {(0, 0), (1, 0), (1, 1), (1, -1)}
+    assert set(last_scores(home, "two")) == {0, 1, 2, 3}

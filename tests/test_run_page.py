@@ -77,7 +77,7 @@ def test_the_work_before_training_is_told_part_by_part(home, database):
     assert {part[0]: part[1] for part in json.loads(find_run(home, 2)["preparing"])} == counts
     assert 0 < plan["gzip_bpb"] < 8
     with registry(home) as db:
-        assert {row[0] for row in db.execute("select generation from metrics")} == {0}
+        assert {row[0] for row in db.execute("select model from metrics")} == {1}
 
 
 # ---- After a server was lost
@@ -272,6 +272,16 @@ async def test_between_the_preparation_and_the_first_reported_step_something_is_
     assert "Nothing yet in this run." in (await page_of(datasette, run))[0]
 
 
+async def test_while_a_run_prepares_its_page_shows_what_scores_read_like(datasette, write_run):
+    """Half of the page was empty then."""
+    begun = {"status": "preparing", "process": process_id()}
+    words, text = await page_of(datasette, write_run(**begun))
+    assert "pieces of words the he E py." in words and 'id="examples"' in text
+    assert words.index("pieces of words") < words.index("sentences in the style of the rows")
+    resumed = await page_of(datasette, write_run(**begun, settings={"resume": True, "minutes": 3.0}))
+    assert 'id="examples"' not in resumed[1] and "Nothing yet in this run." in resumed[0]
+
+
 async def test_a_setting_that_was_given_is_listed_once(datasette, write_run):
     plan = {
         "config": {"arch": "qwen3", "n_layer": 1, "n_head": 1, "n_embd": 8, "block_size": 8, "vocab_size": 9}
@@ -354,20 +364,20 @@ async def test_each_model_of_a_run_has_its_own_first_score_and_its_own_texts(dat
     values = {"status": "running", "val_bpb": 1.7, "model": "model 2 of 3", "process": process_id()}
     run = write_run(**values)
 
-    def score(step, bpb, generation, member=0):
+    def score(step, bpb, model):
         with registry(home) as db:
             place = {"run": run, "step": step, "val_bpb": bpb}
-            insert(db, "metrics", place | {"generation": generation, "member": member})
+            insert(db, "metrics", place | {"model": model})
             insert(db, "samples", place | {"sample": f"Text {step}.\n\n"})
 
-    for each in ((10, 2.4, 0), (20, 1.8, 0), (30, 3.9, 1), (40, 1.7, 1)):
+    for each in ((10, 2.4, 1), (20, 1.8, 1), (30, 3.9, 2), (40, 1.7, 2)):
         score(*each)
     words, text = await page_of(datasette, run)
     assert "nothing. Best so far, by model 2, down 56% from its first score." in words
     assert "Later ones are taught by earlier ones" in words and "What model 2 wrote at step 40" in words
     assert "Model 1, step 20: 1.800 bits per byte" in words
     assert ">Text 40.</p>" in text and ">Text 20.</p>" in text  # without an empty line at the end
-    score(50, 3.0, 2)  # the number is still that of model 2
+    score(50, 3.0, 3)  # the number is still that of model 2
     answer = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()
     fell = "Best so far, by model 2, down 56% from its first score; model 3 is at 3.000."
     assert answer["run"]["headline"]["fell"] == fell and "last" not in answer
@@ -376,9 +386,9 @@ async def test_each_model_of_a_run_has_its_own_first_score_and_its_own_texts(dat
         db.execute("update runs set status = 'finished'")
     words, _ = await page_of(datasette, run)
     assert "Later ones are taught" not in words and "Down 56% from the first score of model 2, 3.9" in words
-    score(60, 1.6, 2, 1)
+    score(60, 1.6, 0)
     words, _ = await page_of(datasette, run)
-    assert "What generation 3, member 2 wrote at step 60" in words
+    assert "What the joined model wrote at step 60" in words
     one = write_run([4.0, 3.0], status="finished")
     assert "from its first score, 4.000." in (await page_of(datasette, one))[0]
 
@@ -982,7 +992,7 @@ def timed_run(home, write_run):
             # The first model of a run may be a smaller one.
             insert(db, "metrics", {"run": run, "step": 1, "seconds": 0, "tokens_per_second": 9e6})
             for step in (2, 3):
-                row = {"run": run, "step": step, "seconds": (step - 2) * seconds, "generation": 1}
+                row = {"run": run, "step": step, "seconds": (step - 2) * seconds, "model": 2}
                 insert(db, "metrics", row | {"tokens_per_second": speed})
         return run
 

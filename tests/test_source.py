@@ -22,7 +22,7 @@ from datasette_nanogpt.data import sqlite
 from datasette_nanogpt.data.columns import NoTextError
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.decode import decode_bytes
-from datasette_nanogpt.data.open_source import open_source
+from datasette_nanogpt.data.open_source import open_source, open_sources
 from datasette_nanogpt.data.source import Selection
 from datasette_nanogpt.data.sqlite import database_path
 from llm_nanogpt.errors import InvalidOptions, NanogptError
@@ -228,10 +228,10 @@ def test_files_and_tables_that_cannot_be_read_are_refused_with_a_reason(make, tm
     sqlite_utils.Database(path)["Entries"].insert({"body": "a"})
     assert fails(path, "entry").endswith("Did you mean Entries?")
     assert fails(path, "t", template="{{ boddy }}").endswith("Did you mean body?")
-    assert "no such column: z. The columns are: id, title, body." in fails(path, "t", where="z = 1")
+    assert "no such column: z. The columns of t are: id, title, body." in fails(path, "t", where="z = 1")
     assert "syntax error" in fails(path, "t", where="id = 1; drop table t")
     assert "does not work" in fails(path, "t", where="id = ?")
-    assert "No row matches the condition" in fails(path, "t", where="id > 1")
+    assert "No row of t matches the condition" in fails(path, "t", where="id > 1")
     assert "empty" in fails(make(name="0.db"), "t")
     numbers = make("create table t (id integer, n real)", rows=[(1, 2.5)], name="n.db")
     assert "no column of plain text: id and n hold numbers." in fails(numbers, "t")
@@ -372,6 +372,17 @@ def test_plugins_write_documents_of_tables_without_text(make, plugin):
     found = open_source(make("create table t (id integer)", rows=[(7,), (8,)]), "t")
     assert list(found.documents()) == ["seven"]
     assert found.skipped == {"no text": 1}
+
+
+def test_of_several_tables_the_one_that_lacks_a_column_is_named(tmp_path):
+    path = str(tmp_path / "two.db")
+    for table in ("entry", "note"):
+        date = {"created": "2024"} if table == "entry" else {}
+        rows = [{"body": f"The mill number {i} stands by the river."} | date for i in range(9)]
+        sqlite_utils.Database(path)[table].insert_all(rows)
+    for option in ("where", "group_by"):
+        with pytest.raises(InvalidOptions, match="no such column: created. The columns of note are: body."):
+            open_sources(path, ["entry", "note"], Selection(**{option: "created > 2000"}))
 
 
 def test_a_query_is_a_table(make):

@@ -46,6 +46,7 @@ from datasette_nanogpt.web import playground as play
 from datasette_nanogpt.web.limits import Limits
 from datasette_nanogpt.web.pages import run as run_pages
 from datasette_nanogpt.web.permissions import Origin
+from datasette_nanogpt.web.table_rows import remark_on_page
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.streaming import in_time_slices
@@ -180,6 +181,15 @@ async def test_conditions_are_told_as_the_form_takes_them(datasette, database):
     fields = {"estimate": 1, "where": told.rpartition(": ")[2]}
     answer = await datasette.client.post(path_of("post"), json=fields, actor=ROOT)
     assert answer.json()["offer"]["rows"] == len(TEXTS) // 5
+
+
+def test_who_may_not_write_sql_is_sent_to_the_filters():
+    """The field that was named is not on their form."""
+    told = "2 rows are drafts. To leave these out: --where status"
+    assert remark_on_page(told, True).endswith("enter under Advanced, as the condition on the rows: status")
+    theirs = remark_on_page(told, False)
+    assert "Advanced" not in theirs and "filter the rows on the page of the table" in theirs
+    assert remark_on_page("Not read: id", False) == "Not read: id"
 
 
 async def test_a_column_without_text_is_told(datasette, database):
@@ -353,7 +363,7 @@ async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home)
     for key in ("dropout", "seed"):  # which are 0 here
         assert automatic[key] == 0 and re.search(f'name="{key}"[^>]* placeholder="auto: 0"', page.text)
     status, wrong = await estimate(n_embd="18", n_head="6")
-    assert status == 400 and "even head size" in wrong["error"] and not wrong["ok"]
+    assert status == 400 and "must be an even number" in wrong["error"] and not wrong["ok"]
     # Without JavaScript: the page again, with what was filled in.
     form = {"minutes": "10", "n_layer": "5", "size": "m", "estimate": "1"}
     page = await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
@@ -429,7 +439,7 @@ def test_how_much_text_there_is_does_not_hang_on_the_first_rows(database, home):
         ({"n_embd": "7"}, "change the number of heads"),
         ({"name": "../x"}, "cannot be named"),
         ({"n_embd": "4096", "n_layer": "100"}, "at most 50,000,000 parameters"),
-        ({"n_embd": "18", "n_head": "6"}, "even head size"),
+        ({"n_embd": "18", "n_head": "6"}, "must be an even number"),
         ({"body": "nope"}, "no column"),
         ({"tokenizer": "gpt2"}, "The tokenizer must be one of bpe, char"),
         ({"arch": "bert"}, "The architecture must be one of"),

@@ -13,7 +13,7 @@ from llm_nanogpt.errors import InvalidOptions, Problem
 from .documents import join_document
 from .row_reader import RowText
 from .sample import Relation
-from .sqlite import explain_sql, find_name, list_names, quote_column
+from .sqlite import explain_sql, find_name, quote_column
 
 # A longer conversation becomes several documents, so that memory does not grow with the table.
 MAX_CHARACTERS = 1_000_000
@@ -62,8 +62,7 @@ def open_grouping(
             columns.append(column)
         sql[option] = text if column is None else quote_column(column)
         try:
-            advice = f" The columns are: {list_names(relation.columns)}."
-            with explain_sql(option, text, advice):
+            with explain_sql(option, text, f" {relation.its_columns}"):
                 if text:
                     db.execute(f"select ({sql[option]}\n) from {relation.from_sql} limit 1").fetchone()
         except InvalidOptions as error:

@@ -11,6 +11,7 @@ from llm_nanogpt.errors import InvalidOptions, Problem
 from llm_nanogpt.suggestions import did_you_mean
 from llm_nanogpt.template import Template
 
+from ..formatting import shown_name
 from .column_content import Column, columns_of, repeats_title, says_the_same
 from .column_names import is_question
 from .columns import choose_columns, missing_columns
@@ -179,14 +180,15 @@ def _open_text(
 
 def _count_rows(db: sqlite3.Connection, relation: Relation, sql: str | None, where: str | None) -> int:
     """How many rows there are. Raises InvalidOptions if there are none."""
-    advice = f" The columns are: {list_names(relation.columns)}."
     # The query alone was tried before: what fails now is the condition, if there is one.
-    with explain_sql("sql", sql), explain_sql("where", where, advice):
+    with explain_sql("sql", sql), explain_sql("where", where, f" {relation.its_columns}"):
         (count,) = db.execute(f"select count(*) from {relation.from_sql}").fetchone()
     if count:
         return count
     if where:
-        problem = Problem("where", "no_rows", f"No row matches the condition {where!r}: try another one.")
+        of = "the query" if sql else shown_name(relation.name)
+        message = f"No row of {of} matches the condition {where!r}: try another one."
+        problem = Problem("where", "no_rows", message)
     elif sql:
         problem = Problem("sql", "no_rows", "The query returns no rows: try another one.")
     else:

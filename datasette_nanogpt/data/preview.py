@@ -9,6 +9,7 @@ from itertools import islice
 from ..events import Preview, TablePreview
 from ..formatting import TrainCommand
 from .answers import answers
+from .columns import NoTextError
 from .corpus import Corpus
 from .credentials import credentials
 from .earlier_texts import earlier_texts
@@ -26,6 +27,7 @@ from .oddities import oddities
 from .questions import linked_questions
 from .row_hints import row_hints
 from .source import Source
+from .sqlite import list_names
 from .unread_parents import unread_parents
 
 SHOWN = 20_000  # characters of a document: some have as many megabytes
@@ -57,6 +59,17 @@ def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = N
     if corpus.chosen:
         tables[0] = replace(tables[0], remarks=[corpus.chosen, *tables[0].remarks])
     return Preview([replace(table, table="the query") for table in tables] if corpus.sql else tables)
+
+
+def refuse_without_text(corpus: Corpus, shown: Preview) -> None:
+    """Raises NoTextError where no row of a corpus has any text: then all of them were read for the preview.
+    Of rows on the web only some were, which may not be those that have text."""
+    if corpus.remote or any(table.documents for table in shown.tables):
+        return
+    rows = list_names([table.table for table in shown.tables])
+    remarks = [remark for table in shown.tables for remark in table.remarks]
+    advice = "Choose other columns for the title and the text, or another table."
+    raise NoTextError(" ".join([f"None of the rows of {rows} has any text.", *remarks, advice]))
 
 
 def preview_source(

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .sqlite import quote_column
+from ..formatting import shown_name
+from .sqlite import list_names, quote_column
 
 SAMPLE_ROWS = 200
 BLOCKS = 20  # places of the table that the rows are taken from
@@ -33,6 +34,12 @@ class Relation:
     database: str  # as it was given, for commands to type
     row_count: int = 0
     rowid: str | None = None  # a name of the rowid, where `from_sql` is a table alone
+
+    @property
+    def its_columns(self) -> str:
+        """A sentence after one about SQL that does not work. Of several tables one may lack a column."""
+        of = f" of {shown_name(self.name)}" if self.description.startswith("Table") else ""
+        return f"The columns{of} are: {list_names(self.columns)}."
 
 
 def read_sample(db: sqlite3.Connection, relation: Relation) -> dict[str, list[Value]]:

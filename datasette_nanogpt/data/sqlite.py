@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
+from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem, WrongUsage
 
 from ..formatting import shown_name
 from .connection_setup import prepare_connection
@@ -25,6 +25,7 @@ from .connection_setup import prepare_connection
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
+NO_DATABASE = "not a database"  # in what SQLite says of a file of something else
 BUSY_SECONDS = 5.0  # how long to wait while another program writes
 TOLD_SECONDS = 1.0  # of waiting, from which on a line says so
 # Instructions of SQLite's virtual machine, some milliseconds, between two checks of the clock and of Ctrl+C.
@@ -109,7 +110,8 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
             yield db
     except sqlite3.Error as error:
         _raise_if_stopped(error)
-        raise NanogptError(_describe_error(path, str(error))) from error
+        kind = WrongUsage if NO_DATABASE in str(error) else NanogptError
+        raise kind(_describe_error(path, str(error))) from error
     finally:
         if db is not None:
             db.close()
@@ -201,7 +203,7 @@ _INSERTED = {".csv": "--csv", ".tsv": "--tsv", ".json": "--json", ".jsonl": "--n
 
 
 def _describe_error(path: Path, error: str) -> str:
-    if "not a database" in error:
+    if NO_DATABASE in error:
         if option := _INSERTED.get(path.suffix.lower()):
             file = path.name if path.parent == Path.cwd() else str(path)
             words = ["sqlite-utils", "insert", f"{path.stem}.db", path.stem, file, option]

@@ -165,8 +165,10 @@ def explain(home: Path, ex: Exception) -> str:
     file, code = registry_file(home), getattr(ex, "sqlite_errorcode", None)
     kind = None if code is None else code & 0xFF  # without the details of an error
     if is_locked(ex):
-        unsaved = "another program has changes in it that it has not saved"
-        return f"{file} is locked: {unsaved}. Close it, then try again"
+        return (
+            f"{file} is locked: another program writes to it, or has changes in it that it has not saved. "
+            "Close it, or wait until the machine is less busy, then try again"
+        )
     if kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and _is_full(home)):
         return f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
     if kind == sqlite3.SQLITE_IOERR and _files_are_limited():

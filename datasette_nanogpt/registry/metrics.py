@@ -8,13 +8,15 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-# [id, step, seconds, train_bpb, val_bpb, generation, member]; bits per byte, None where there are none
+# [id, step, seconds, train_bpb, val_bpb, model]; bits per byte, None where there are none
 Metric = list[Any]
 # A single window says little. The weight of the figures before the last one, where the slider of the chart
 # begins, and how many figures count: those of the last 20 s.
 SMOOTHING, TRAINING_ROWS = 0.8, 40
 FEW_ROWS = 20  # fewer figures than this are not smoothed: they fall too fast
-JOINED = -1  # the member of a model that is made of others (training/join_models.py); its step is theirs
+# The number of the model that is made of others (training/join_models.py), whose step is theirs. Models that
+# are trained have the numbers from 1 that the command and the page of the run call them by.
+JOINED = 0
 
 
 def metrics_after(
@@ -23,7 +25,7 @@ def metrics_after(
     """The metrics of a run after the one with the id `after`, the first `limit` of them: every score, and of
     the rest no more than about `points`."""
     # 9e999 is infinity, which JSON does not know.
-    figures = "nullif(train_bpb, 9e999), nullif(val_bpb, 9e999), ifnull(generation, 0), ifnull(member, 0)"
+    figures = "nullif(train_bpb, 9e999), nullif(val_bpb, 9e999), ifnull(model, 1)"
     select = f"select id, step, seconds, {figures} from metrics"
     having = " where run = ? and id > ? and step is not null order by id limit ?"
     rows = [list(row) for row in db.execute(select + having, [run, after, limit])]
@@ -36,18 +38,16 @@ class Score(NamedTuple):
 
     step: int
     bpb: float | None  # bits per byte; None where it was infinite
-    model: tuple[int, int]  # generation and member: see events.Position
+    model: int  # its number; JOINED for the one that is made of others
 
 
 def scores_of(db: sqlite3.Connection, run: int) -> list[Score]:
     """All scores of a run, in their order."""
     select = (
-        "select step, nullif(val_bpb, 9e999), ifnull(generation, 0), ifnull(member, 0) from metrics "
+        "select step, nullif(val_bpb, 9e999), ifnull(model, 1) from metrics "
         "where run = ? and val_bpb is not null order by id"
     )
-    return [
-        Score(step, bpb, (generation, member)) for step, bpb, generation, member in db.execute(select, [run])
-    ]
+    return [Score(*row) for row in db.execute(select, [run])]
 
 
 def first_score(scores: Sequence[Score]) -> Score | None:
@@ -56,19 +56,9 @@ def first_score(scores: Sequence[Score]) -> Score | None:
     return next((score for score in scores if best and score.model == best.model), None)
 
 
-def model_names(scores: Sequence[Score]) -> dict[tuple[int, int], str]:
-    """What the models of a run are called, as on its chart: "model 2", or "generation 2, member 3" where a
-    generation has several; "all joined" is made of the last ones, without training."""
-    models = {score.model for score in scores}
-    several = any(member > 0 for _, member in models)
-
-    def name(generation: int, member: int) -> str:
-        if member == JOINED:
-            return "all joined"
-        which = f"generation {generation + 1}, member {member + 1}"
-        return which if several else f"model {generation + 1}"
-
-    return {model: name(*model) for model in models}
+def model_name(number: int) -> str:
+    """What a model of a run is called, as on its chart (static/chart_math.js)."""
+    return "the joined model" if number == JOINED else f"model {number}"
 
 
 def training_now(db: sqlite3.Connection, run: int) -> float | None:
@@ -95,10 +85,9 @@ def mean_speed(db: sqlite3.Connection, run: int) -> float | None:
 def speed_of_last_model(db: sqlite3.Connection, run: int) -> tuple[float | None, float]:
     """Mean tokens a second of the last model of a run, as earlier ones may be smaller, and for how many
     seconds it was trained; None where the speed was not measured."""
-    model = "ifnull(generation, 0), ifnull(member, 0)"
     trained = "from metrics where run = ?1 and tokens_per_second is not null"
-    last = f"select {model} {trained} order by id desc limit 1"
-    select = f"select avg(tokens_per_second), max(seconds) - min(seconds) {trained} and ({model}) = ({last})"
+    last = f"select model {trained} order by id desc limit 1"
+    select = f"select avg(tokens_per_second), max(seconds) - min(seconds) {trained} and model is ({last})"
     speed, seconds = db.execute(select, [run]).fetchone()
     return speed, seconds or 0.0
 

@@ -135,7 +135,7 @@ def m011_run_page(db: Database) -> None:
     db.table("runs").add_column("preparing", str)  # JSON: [part, done, total, unit] of each part begun so far
     db.table("runs").add_column("goes_on", int)  # 1: its server was lost, and the next server continues it
     db.table("runs").add_column("restarts", int)  # how often it was continued in that way
-    for column in ("member", "generation"):  # which model of the run: see events.Position
+    for column in ("member", "generation"):  # of earlier versions: see m016_model_numbers
         db.table("metrics").add_column(column, int)
 
 
@@ -186,3 +186,17 @@ def m014_comparisons(db: Database) -> None:
 def m015_scores(db: Database) -> None:
     # Of a run's thousands of metrics, a few hundred are scores, and each second pages ask for all of them.
     db.execute("create index idx_metrics_scores on metrics (run) where val_bpb is not null")
+
+
+@migrations()
+def m016_model_numbers(db: Database) -> None:
+    db.table("metrics").add_column("model", int)  # the number of the model in its run; 0: the joined one
+    # Earlier versions numbered the generations and the members of each, from 0; -1 was the joined model.
+    db.execute("update metrics set model = 1")
+    of_run: dict[int, int] = {}
+    places = "select distinct run, ifnull(generation, 0), ifnull(member, 0) from metrics order by 1, 2, 3"
+    for run, generation, member in db.execute(places).fetchall():
+        of_run[run] = number = of_run.get(run, 0) + (member >= 0)
+        if (model := number if member >= 0 else 0) != 1:
+            where = "run = ? and ifnull(generation, 0) = ? and ifnull(member, 0) = ?"
+            db.execute(f"update metrics set model = ? where {where}", [model, run, generation, member])

@@ -226,9 +226,7 @@ class Run:
             raise registry_error(home, ex) from ex
         self._last_beat = 0.0
         self._last_step: dict[str, Any] = {}
-        # The place of the model in training: generation 0 learns from the text alone, 1 also from generation
-        # 0, and so on; `member` numbers the models of a generation.
-        self.generation = self.member = 0
+        self.model = 1  # the number of the one in training
 
     @property
     def starts_on_a_page(self) -> bool:
@@ -255,21 +253,19 @@ class Run:
 
     def step(self, event: Step) -> None:
         """Record where the run is."""
-        model = {"generation": self.generation, "member": self.member}
-        self._outbox.add("metrics", {figure: getattr(event, figure) for figure in FIGURES} | model)
+        figures = {figure: getattr(event, figure) for figure in FIGURES}
+        self._outbox.add("metrics", figures | {"model": self.model})
         self._last_step = {column: getattr(event, column) for column in LAST_FIGURES}
         if time.monotonic() - self._last_beat >= HEARTBEAT_SECONDS:
             self.update(**self._last_step)
         else:
             self._outbox.send()
 
-    def evaluation(self, event: Evaluation, place: tuple[int, int] | None = None) -> None:
-        """Record a score and the text written beside it. `place` has the generation and the member, where it
-        is not the model in training."""
-        generation, member = place or (self.generation, self.member)
+    def evaluation(self, event: Evaluation, model: int | None = None) -> None:
+        """Record a score and the text written beside it, of the model in training or of that number."""
         score = {"step": event.step, "val_bpb": event.val_bpb}
         figures = {"seconds": event.seconds, "val_loss": event.val_loss}
-        figures |= {"generation": generation, "member": member}
+        figures["model"] = self.model if model is None else model
         self._outbox.add("metrics", {**score, **figures})
         self._outbox.add("samples", {**score, "sample": event.sample})
         best = {"val_bpb": event.val_bpb} if event.best else {}

@@ -40,8 +40,8 @@ def _tell(file: Path, seconds: float) -> None:
     if _waits(file):  # and not a slow disk
         with suppress(OSError, ValueError):  # nobody reads it any more
             click.echo(
-                f"Waiting up to {seconds:.0f} seconds for {file}: another program has changes in it that it "
-                "has not saved. Save them there, or close it.",
+                f"Waiting up to {seconds:.0f} seconds for {file}: another program writes to it, or has "
+                "changes in it that it has not saved. Save them there, or close it.",
                 err=True,
             )
 

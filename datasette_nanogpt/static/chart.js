@@ -3,7 +3,7 @@
 // forced colours, and it can be saved as SVG: a canvas can do none of that.
 //
 // Colours and widths of lines are in run.css.
-import { STEP, SECONDS, TRAIN, VALIDATION, apart, below, extent, firstAbove, modelOf, namesOf, pieces, scale, smoothed, smoothedBelow, timeUnit } from "./chart_math.js";
+import { STEP, SECONDS, TRAIN, VALIDATION, apart, below, extent, firstAbove, modelOf, namesOf, pieces, scale, shortNamesOf, smoothed, smoothedBelow, timeUnit } from "./chart_math.js";
 import { byId } from "./dom.js";
 
 const TOP = 18, RIGHT = 24, BOTTOM = 40, LEFT = 44, NARROW_LEFT = 32;  // pixels between the edges and the axes; at the right, at least
@@ -212,10 +212,11 @@ export class Chart {
   // The names of models above the plot, and those of lines at its right, as near to their lines as there is room.
   labels() {
     const starts = [...this.models.map((rows, i) => i ? this.x(rows[0]) : this.left), ...(this.toCome ? [this.next()] : [])];
-    const names = [...namesOf(this.models), ...(this.toCome ? [this.toCome] : [])];
+    const toCome = this.toCome ? [this.toCome] : [], names = [...namesOf(this.models), ...toCome];
+    const short = [...shortNamesOf(this.models), ...toCome];
     const models = names.length < 2 ? [] : names.flatMap((name, i) => {
       const room = (starts[i + 1] ?? this.right) - starts[i];
-      const text = [name, String(i + 1)].find((each) => CHARACTER * each.length + 6 < room);
+      const text = [name, short[i]].find((each) => CHARACTER * each.length + 6 < room);
       return text ? [svgNode("text", { class: "label", x: starts[i] + 4, y: TOP - 6 }, text)] : [];
     });
     const heights = this.beside.map(({ words }) => LABEL_HEIGHT * words.length);

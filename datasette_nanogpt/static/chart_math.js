@@ -1,9 +1,9 @@
 // The computations of a run's chart: round ticks, scales, smoothing, and where one model ends and the next begins.
 // Nothing here touches the page.
 //
-// A row of metrics is [id, step, seconds, train_bpb, val_bpb, generation, member], with null for no figure.
+// A row of metrics is [id, step, seconds, train_bpb, val_bpb, model], with null for no figure.
 
-export const STEP = 1, SECONDS = 2, TRAIN = 3, VALIDATION = 4, GENERATION = 5, MEMBER = 6;
+export const STEP = 1, SECONDS = 2, TRAIN = 3, VALIDATION = 4, MODEL = 5;
 
 // Round numbers from at most `low` to at least `high`, about `count` of them.
 export function ticks(low, high, count = 5) {
@@ -23,8 +23,8 @@ export function scale(low, high, [start, end], { count = 5, logarithmic = false 
   return { values, place: (value) => start + (of(value) - first) / (last - first || 1) * (end - start) };
 }
 
-// The model of the run that a row is about, as a key.
-export const modelOf = (row) => `${row[GENERATION] ?? 0}.${row[MEMBER] ?? 0}`;
+// The number of the model that a row is about.
+export const modelOf = (row) => row[MODEL] ?? 1;
 
 // The rows of each model of the run.
 export function pieces(rows) {
@@ -37,17 +37,11 @@ export function pieces(rows) {
   return [...all.values()];
 }
 
-const JOINED = -1;  // the member of the model that is made of the last ones (registry/metrics.py)
+const JOINED = 0;  // the number of the model that is made of others (registry/metrics.py)
 
-// The name of each piece: "model 2", or "generation 2, member 3" if a generation has several models.
-export function namesOf(models) {
-  const several = models.some(([row]) => row[MEMBER] > 0);
-  return models.map(([row]) => {
-    if (row[MEMBER] === JOINED) return "all joined";
-    const generation = (row[GENERATION] ?? 0) + 1;
-    return several ? `generation ${generation}, member ${(row[MEMBER] ?? 0) + 1}` : `model ${generation}`;
-  });
-}
+// What the model of each piece is called, and in few characters, where there is little room.
+export const namesOf = (models) => models.map(([row]) => modelOf(row) === JOINED ? "the joined model" : `model ${modelOf(row)}`);
+export const shortNamesOf = (models) => models.map(([row]) => modelOf(row) === JOINED ? "joined" : String(modelOf(row)));
 
 const FAINTEST = 0.01;  // the weight from which on a figure does not count in an average
 

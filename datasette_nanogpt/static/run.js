@@ -41,6 +41,7 @@ function showState() {
   byId("levels").hidden = byId("levels-caption").hidden = !run.levels.length;
   const wrote = byId("newest-text").hasAttribute("tabindex");
   if (!wrote) showText("newest-text", run.unwritten);
+  if (run.phase !== "preparing") byId("examples")?.remove();
   if (run.over) byId("newest-text").style.minHeight = "";  // no more texts follow, and the page below changes anyway
   document.querySelector("#keys .val").hidden = !metrics.some((row) => row[4] !== null);
   byId("newest").hidden = !wrote && !run.unwritten;

@@ -10,7 +10,7 @@ from llm_nanogpt.errors import InvalidOptions, Problem
 from llm_nanogpt.home import make_home, nanogpt_home
 from llm_nanogpt.locks import hidden
 
-from ..data.preview import preview
+from ..data.preview import preview, refuse_without_text
 from ..events import Event
 from .check import check, name_table
 from .options import TrainOptions, typed_command
@@ -31,7 +31,9 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
     options = name_table(options, corpus)
     if corpus is None:  # as only a resumed run has none
         return
-    yield preview(corpus, DOCUMENTS, typed_command(options))
+    shown = preview(corpus, DOCUMENTS, typed_command(options))
+    refuse_without_text(corpus, shown)
+    yield shown
     from llm_nanogpt.device import choose_device
 
     from .preparation import describe_plan, plan_models, prepare_text

@@ -10,7 +10,7 @@ import math
 from bisect import bisect
 from collections.abc import Sequence
 
-from .verdict import KNOWS_NOTHING, level_of
+from .verdict import KNOWS_NOTHING, LEVELS, level_of
 
 Points = Sequence[tuple[float, float]]
 
@@ -60,6 +60,11 @@ EXAMPLES = (
     "email format as 5 5 and 5 1 5 with 3a1 5 and close and 1 and long and foo>.",
     "the he E py. This method can' E. (Decimalidce_tion.comp",
 )
+
+
+def examples() -> list[tuple[str, str]]:
+    """What texts of each level are like, and one of them, from the worst level to the best."""
+    return [(like, text) for (_, like), text in zip(LEVELS, EXAMPLES, strict=True)][::-1]
 
 
 def example_of(bits_per_letter: float) -> str:

@@ -21,7 +21,9 @@ def describe_budget(minutes: float | None, steps: int | None, flops: float | Non
     limits = [counted(steps, "step")] if steps else []
     limits += [in_minutes(minutes)] if minutes else []
     sooner = ", whichever ends first," if len(limits) == 2 else ""
-    speed = f", at the {flops / 1e9:,.0f} GFLOP/s of this machine," if flops and minutes else ""
+    billions = (flops or 0.0) / 1e9
+    number = f"{billions:,.0f}" if billions >= 10 else f"{billions:.1g}"  # not 0 where a machine is very busy
+    speed = f", at the {number} GFLOP/s of this machine," if flops and minutes else ""
     return f"In {' or '.join(limits)}{speed or sooner}"
 
 

@@ -42,16 +42,15 @@ class Results:
 
     def score_of_member(self, score: Evaluation, stage: int, training: Training) -> None:
         """Keep a score of the model of that stage, which another process has trained."""
-        place = self.folder.stages[stage].settings
         self.scores[stage] = score.val_bpb
-        self.run.evaluation(score, (place.generation, place.member))
+        self.run.evaluation(score, stage + 1)
         if score.best:
             self.saver.score(score, self._may_replace(score, training))
 
     def score_of_joined(self, score: Evaluation, training: Training) -> None:
         """Keep the score of the model that is made of others, the last of which was `training`."""
         self.last = score
-        self.run.evaluation(score, (training.settings.generation, JOINED))
+        self.run.evaluation(score, JOINED)
         self.saver.score(score, self._may_replace(score, training))
 
     def _may_replace(self, score: Evaluation, training: Training) -> bool:

@@ -155,7 +155,7 @@ class TableRun:
         folder, saver = self.folder, self.results.saver
         while True:
             at, settings, model = training.settings.stage, training.settings, training.model
-            self.run.generation, self.run.member = settings.generation, settings.member
+            self.run.model = at + 1
             if len(folder.stages) > 1:
                 place = f"model {at + 1} of {len(folder.stages)}"
                 self.run.update(note=None, model=place)

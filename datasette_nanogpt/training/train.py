@@ -16,7 +16,7 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError
 from llm_nanogpt.home import make_home, nanogpt_home
 
 from ..data.corpus import location
-from ..data.preview import preview
+from ..data.preview import preview, refuse_without_text
 from ..events import Event, Finished, Progress
 from ..registry.db import run_log_file
 from ..registry.run_log import logging_to_file
@@ -57,7 +57,9 @@ def _train_table(
     corpus, _ = check(options)
     options = name_table(options, corpus)
     if corpus:
-        yield preview(corpus, command=typed_command(options))
+        shown = preview(corpus, command=typed_command(options))
+        refuse_without_text(corpus, shown)
+        yield shown
     home, name = nanogpt_home(), options.model_name
     try:
         make_home(home)

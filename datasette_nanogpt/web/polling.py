@@ -15,7 +15,7 @@ from ..registry.db import NoRegistryError, registry
 from ..registry.metrics import (
     first_score,
     metrics_after,
-    model_names,
+    model_name,
     samples_after,
     scores_of,
     training_now,
@@ -59,7 +59,7 @@ def _read_run(db: sqlite3.Connection, run: int, after: Place, points: int | None
     samples = samples[-PAGE_SAMPLES:] if points else samples
     scores = scores_of(db, run)
     models = {score.model for score in scores}
-    names = model_names(scores) if row["model"] or len(models) > 1 else {}
+    names = {model: model_name(model) for model in models} if row["model"] or len(models) > 1 else {}
     whose = {(score.step, score.bpb): names.get(score.model, "") for score in scores}
     first = first_score(scores)
     return {

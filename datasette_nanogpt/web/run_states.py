@@ -22,13 +22,12 @@ Run = Mapping[str, Any]
 CAUSES = {MEMORY: "memory ran out", NAME: "its name is taken", DIVERGED: "training broke down"}
 REASON_LENGTH = 70  # characters: about half a line of a page
 # What stands in place of its first text, by phase.
-UNWRITTEN = {
-    "preparing": "Nothing yet. At first it throws words of the rows together; then come phrases, and with "
-    "some luck sentences that sound like the rows.",
-    "ending": "Nothing yet in this run.",
-}
-UNWRITTEN["running"] = UNWRITTEN["preparing"]
+NOTHING = (
+    "Nothing yet. At first it throws words of the rows together; then come phrases, and with some luck "
+    "sentences that sound like the rows."
+)
 RESUMED = "Nothing yet in this run."  # the same of a run that goes on: it is past those phrases
+UNWRITTEN = {"preparing": NOTHING, "running": NOTHING, "ending": RESUMED}
 # Why a run trains several models: benchmarks/LOG.md, "A population".
 SEVERAL = (
     "A run of this length trains several models, one after the other. Later ones are taught by earlier ones, "
@@ -45,7 +44,7 @@ def state_as_json(
     score, and `training_bpb` the bits per byte of the text that it reads, until it has a score."""
     parts, prepared = parts_of(run)
     phase = phase_of(run)
-    preparing = phase == "preparing"
+    preparing, unwritten = phase == "preparing", UNWRITTEN.get(phase, "")
     return {
         "phase": phase,
         "model": run["model"] if phase == "running" else None,
@@ -56,7 +55,7 @@ def state_as_json(
         "levels": levels(run),
         "bar": prepared if preparing else run["progress"],
         "waits_for": run.get("before"),
-        "unwritten": RESUMED if phase == "running" and is_resumed(run) else UNWRITTEN.get(phase, ""),
+        "unwritten": RESUMED if unwritten and is_resumed(run) else unwritten,
     }
 
 

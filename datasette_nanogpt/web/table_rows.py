@@ -22,7 +22,7 @@ from ..data.source import Selection, Source
 from ..data.sqlite import connect, quote_column, time_limit
 from ..data.text_kinds import WRAPPED
 from ..data.text_metrics import is_prose
-from ..formatting import TrainCommand, not_read, text_size
+from ..formatting import TrainCommand, not_read, text_size, without_gaps
 from ..training.verdict import count_letters
 
 # The time limits for reading the rows that meet a condition, and for reading a whole table or view.
@@ -114,7 +114,7 @@ def _read(path: str, table: str, selection: Selection, _modified: Modified) -> R
         "grouping": _grouping(source),
         "notes": _notes(source),
         "remarks": _remarks(source, location(path)),
-        "texts": [_excerpt(text, EXCERPT) for text in texts[:2]],
+        "texts": [_excerpt(without_gaps(text), EXCERPT) for text in texts[:2]],
         "captions": [],
     }
     if source.grouping:
@@ -155,16 +155,22 @@ def _conversations(source: Source) -> dict[str, list[str]]:
 def _remarks(source: Source, database: str) -> list[str]:
     """The columns that are not read and why, and what looks odd in the rows."""
     found = preview_source(source, TrainCommand(database), documents=0)
-    remarks = map(_for_the_form, found.remarks)
-    return [*([f"Not read: {not_read(found.left_out)}."] if found.left_out else []), *remarks]
+    left_out = [f"Not read: {not_read(found.left_out)}."] if found.left_out else []
+    return [*left_out, *found.remarks]
 
 
-def _for_the_form(remark: str) -> str:
-    """A remark that ends in a condition for a terminal, with the field of the form that takes it."""
+def remark_on_page(remark: str, may_sql: bool) -> str:
+    """A remark that ends in a condition for a terminal, with the field of the form that takes it, which those
+    who may not write SQL do not have."""
     told, option, condition = remark.rpartition(": --where ")
     if not option or len(words := shlex.split(condition)) != 1:
         return remark
-    return f"{told}, enter under Advanced, as the condition on the rows: {words[0]}"
+    if may_sql:
+        return f"{told}, enter under Advanced, as the condition on the rows: {words[0]}"
+    return (
+        f"{told}, filter the rows on the page of the table, or ask for the permission execute-sql, which "
+        f"this condition needs: {words[0]}"
+    )
 
 
 def _grouping(source: Source) -> dict[str, Any] | None:

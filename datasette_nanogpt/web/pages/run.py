@@ -23,8 +23,9 @@ from ...registry.db import registry, run_log_file
 from ...registry.manage import restore_model
 from ...registry.resume import minutes_to_offer, settings_to_resume
 from ...registry.run_log import log_end
-from ...registry.runs import MEMORY, NAME, OVER, delete_run, find_run, plan_of, settings_of
+from ...registry.runs import MEMORY, NAME, OVER, delete_run, find_run, is_resumed, plan_of, settings_of
 from ...training.busy_machine import slower_than
+from ...training.expectation import examples
 from ...training.next_step import BIGGER_MODEL
 from ...training.options import command_of_run
 from .. import chart, polling
@@ -182,6 +183,7 @@ async def _run_context(
         "other_run": await in_thread(run_that_made, state.home, checkpoint) if model == "another" else None,
         "replaces": await in_thread(what_it_replaces, state.home, run) if model == "another" else "",
         "awaited": when_scored(settings_of(run)),
+        "examples": examples() if phase_of(run) == "preparing" and not is_resumed(run) else [],
         "error": broke_down(run)
         or free_space(run)
         or re.sub(r"(?<=[\w)])$", ".", in_words_of_the_form(run["error"] or "")),

@@ -29,7 +29,7 @@ from ..shown_models import ON_A_PAGE, models_as_json, newest_first
 from ..shown_runs import enqueue, sparklines, visible_runs
 from ..smaller import fields_of_size, how_much_smaller, memory_advice
 from ..state import PluginState, state_of
-from ..table_rows import read_rows
+from ..table_rows import read_rows, remark_on_page
 from ..target import Target
 from ..threads import UNAVAILABLE, in_thread, read_database
 from ..under_way import runs_under_way
@@ -243,6 +243,8 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
         form.fail(ex)
     if forms.ROWS_OF_ADDRESS not in [problem.field for problem in form.problems]:
         await _add_offer(state, form, target, where, carried, left_out)
+    if form.offer:
+        form.offer |= {"remarks": [remark_on_page(each, may_sql) for each in form.offer["remarks"]]}
     return form
 
 
