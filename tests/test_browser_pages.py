@@ -90,6 +90,25 @@ def write_a_text(page):
     page.get_by_text("Done.").wait_for()
 
 
+def test_hebrew_begins_at_the_right_and_english_at_the_left(page, site):
+    page.goto(f"{site.url}/-/nanogpt/models/nanogpt-demo")
+    places = page.locator(".text").first.evaluate(
+        """(box) => {
+          box.textContent = "\u05e9\u05dc\u05d5\u05dd.\\nHello.";
+          const line = (start, end) => {
+            const range = document.createRange();
+            range.setStart(box.firstChild, start);
+            range.setEnd(box.firstChild, end);
+            return range.getBoundingClientRect();
+          };
+          const { left, right } = box.getBoundingClientRect();
+          return [right - line(0, 1).right, line(4, 5).left - line(0, 1).left, line(6, 7).left - left];
+        }"""
+    )
+    first_letter, full_stop, english = places
+    assert first_letter < 5 and full_stop < 0 and english < 30
+
+
 @pytest.mark.parametrize("look", LOOKS)
 def test_no_page_bars_anybody_or_breaks_a_strict_policy(browser, site, look):
     page = open_page(browser, site, **LOOKS[look])

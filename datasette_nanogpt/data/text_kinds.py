@@ -108,7 +108,7 @@ class TextKind:
             *(["front matter"] if self.front_matter else []),
             *(["JSON in some rows"] if self.parts else []),
             *([self.markup] if self.markup else []),
-            *(["text of mail"] if self.replies else ["mail in some rows"] if self.mailed else []),
+            *(["bodies of mail"] if self.replies else ["mail in some rows"] if self.mailed else []),
             *([WRAPPED] if self.width else []),
         ]
 
