@@ -229,6 +229,7 @@ def test_files_and_tables_that_cannot_be_read_are_refused_with_a_reason(make, tm
     assert fails(path, "entry").endswith("Did you mean Entries?")
     assert fails(path, "t", template="{{ boddy }}").endswith("Did you mean body?")
     assert "no such column: z. The columns of t are: id, title, body." in fails(path, "t", where="z = 1")
+    assert fails(path, "t", where="boddy = 1").endswith("title, body. Did you mean body?")
     assert "syntax error" in fails(path, "t", where="id = 1; drop table t")
     assert "does not work" in fails(path, "t", where="id = ?")
     assert "No row of t matches the condition" in fails(path, "t", where="id > 1")

@@ -62,7 +62,7 @@ def open_grouping(
             columns.append(column)
         sql[option] = text if column is None else quote_column(column)
         try:
-            with explain_sql(option, text, f" {relation.its_columns}"):
+            with explain_sql(option, text, f" {relation.its_columns}", relation.columns):
                 if text:
                     db.execute(f"select ({sql[option]}\n) from {relation.from_sql} limit 1").fetchone()
         except InvalidOptions as error:

@@ -181,7 +181,7 @@ def _open_text(
 def _count_rows(db: sqlite3.Connection, relation: Relation, sql: str | None, where: str | None) -> int:
     """How many rows there are. Raises InvalidOptions if there are none."""
     # The query alone was tried before: what fails now is the condition, if there is one.
-    with explain_sql("sql", sql), explain_sql("where", where, f" {relation.its_columns}"):
+    with explain_sql("sql", sql), explain_sql("where", where, f" {relation.its_columns}", relation.columns):
         (count,) = db.execute(f"select count(*) from {relation.from_sql}").fetchone()
     if count:
         return count

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem, WrongUsage
+from llm_nanogpt.suggestions import did_you_mean
 
 from ..formatting import shown_name
 from .connection_setup import prepare_connection
@@ -40,9 +41,10 @@ _DEADLINE: ContextVar[float] = ContextVar("deadline")  # of `time_limit`, on the
 # How SQLite reports something that an extension would provide, and what our messages call it.
 _MISSING = re.compile(r"(?:no such|unknown) (module|tokenizer|collation sequence|function): ?(.+)")
 _KINDS = {"module": "virtual table module", "collation sequence": "collation"}
-# What messages call the SQL that people write, by the option it came from.
+_NO_COLUMN = "no such column: "  # how SQLite begins to say that
 # The beginning of a query, after comments and brackets.
 _QUERY = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:select|with|values)\b", re.IGNORECASE | re.DOTALL)
+# What messages call the SQL that people write, by the option it came from.
 _WRITTEN_SQL = {
     "where": "The condition",
     "sql": "The query",
@@ -244,9 +246,10 @@ def _half_changed(path: Path) -> str:
 
 
 @contextmanager
-def explain_sql(field: str, sql: str | None, advice: str = "") -> Iterator[None]:
+def explain_sql(field: str, sql: str | None, advice: str = "", columns: Sequence[str] = ()) -> Iterator[None]:
     """Turn SQLite's errors into InvalidOptions about `sql`, which a person wrote in the option `field`
-    ("where", "sql", ...). Without `sql` they pass through, and so do errors that it cannot have caused."""
+    ("where", "sql", ...). Without `sql` they pass through, and so do errors that it cannot have caused.
+    One of the `columns` may be meant by a name that is none."""
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
@@ -261,6 +264,8 @@ def explain_sql(field: str, sql: str | None, advice: str = "") -> Iterator[None]
             reason = "a query must begin with SELECT or WITH"
         if reason == "interrupted":
             reason, advice = "it takes too long", ""
+        if reason.startswith(_NO_COLUMN):
+            advice += did_you_mean([reason.removeprefix(_NO_COLUMN)], columns)
         message = f"{_WRITTEN_SQL[field]} {' '.join(sql.split())!r} does not work: {reason}.{advice}"
         raise InvalidOptions([Problem(field, "sql_error", message)]) from error
 
