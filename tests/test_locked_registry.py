@@ -6,10 +6,17 @@ from contextlib import closing, contextmanager
 
 import pytest
 from conftest import HANG_SECONDS, serve, write_blog
+from sqlite_utils.migrations import Migrations
 
 from datasette_nanogpt.registry import db as registry_db
 from datasette_nanogpt.registry import queue, waiting
-from datasette_nanogpt.registry.db import NoRegistryError, RegistryError, RegistryLockedError, open_registry
+from datasette_nanogpt.registry.db import (
+    NoRegistryError,
+    RegistryError,
+    RegistryLockedError,
+    open_registry,
+    registry,
+)
 from datasette_nanogpt.registry.pending import leave_for_later
 from datasette_nanogpt.registry.runs import Run, end_run, find_run, find_runs
 from datasette_nanogpt.web import responses
@@ -146,6 +153,18 @@ def test_locked_is_not_none(home, database, monkeypatch):
     with pytest.raises(RegistryError, match="is damaged") as error:
         find_runs(home)
     assert not isinstance(error.value, RegistryLockedError)
+
+
+def test_a_slow_machine_is_no_other_program(home, monkeypatch, capsys):
+    """What took longer than a second was said to wait for another program, which was this one."""
+    monkeypatch.setattr(waiting, "TOLD_SECONDS", 0.5)
+    apply = Migrations.apply
+    monkeypatch.setattr(Migrations, "apply", lambda *given: [time.sleep(0.8), apply(*given)])
+    for _ in range(2):
+        with registry(home, create=True) as db:
+            db.execute("insert into runs (name) values ('a')")
+            time.sleep(0.8)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_served_copy_of_the_registry_stays_private_if_it_was_locked_at_first(home, database, tmp_path):

@@ -22,7 +22,7 @@ from llm_nanogpt.errors import NanogptError
 
 from .pending import finish_pending
 from .run_log import run_log_name
-from .waiting import is_locked, telling
+from .waiting import begin, is_locked, may_wait, telling
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -109,6 +109,7 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
             os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         # A generator of training events may be advanced by one thread after another.
         db = sqlite3.connect(file, timeout=_busy_seconds() if wait is None else wait, check_same_thread=False)
+        may_wait(db)
         try:
             # A registry that was deleted and created again may have the inode of the old one.
             if _migrated.get(home) != file.stat().st_ino or not file.stat().st_size:
@@ -237,7 +238,7 @@ def _migrate(db: sqlite3.Connection) -> None:
         return
     _enable_wal(tables)
     # A server and its pages, or two commands, may meet here in a home that is new.
-    db.execute("begin immediate")
+    begin(db)
     migrations.apply(tables)
     db.commit()
 

@@ -22,6 +22,7 @@ from llm_nanogpt.renaming import rename_in_verdict
 
 from .run_log import run_log_name
 from .statements import insert
+from .waiting import begin
 
 WAIT_MS = 100  # how long to wait for another writer before notes are left for the next time
 
@@ -46,7 +47,7 @@ def finish_pending(home: Path, db: sqlite3.Connection) -> None:
 
 def _finish(home: Path, db: sqlite3.Connection, note: Path) -> None:
     with db:
-        db.execute("begin immediate")
+        begin(db)
         try:  # another process may have done it before we could begin
             change = json.loads(note.read_text("utf-8"))
         except (OSError, ValueError):

@@ -19,6 +19,7 @@ from .db import registry
 from .run_log import run_log_name
 from .runs import UNDER_WAY, find_runs, mark_dead_runs
 from .statements import insert, update_run
+from .waiting import begin
 
 
 class QueueFullError(NanogptError):
@@ -55,7 +56,7 @@ def enqueue(
         "actor": json.dumps(actor),
     }
     with registry(home, create=True) as db:
-        db.execute("begin immediate")
+        begin(db)
         unfinished = db.execute(
             "select kind, name, database, \"table\", status from runs where status in ('queued', ?, ?)",
             UNDER_WAY,
@@ -88,7 +89,7 @@ def claim(home: Path) -> int | None:
     if not find_runs(home, "status = 'queued'"):
         return None
     with registry(home) as db:
-        db.execute("begin immediate")
+        begin(db)
         if db.execute("select 1 from runs where status in (?, ?)", UNDER_WAY).fetchone():
             return None
         first = "select id from runs where status = 'queued' order by kind = 'score', id limit 1"

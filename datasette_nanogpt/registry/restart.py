@@ -17,6 +17,7 @@ from .db import registry
 from .resume import kept_state, minutes_given, minutes_to_offer
 from .runs import find_runs, is_resumed, settings_of
 from .statements import update_run
+from .waiting import begin
 
 LITTLE = 0.01  # minutes: with less time left, a run counts as done
 
@@ -68,7 +69,7 @@ def _apply(home: Path, run: int, changes: dict[str, Any] | None, kept: int) -> b
     """Queue a run again with these changes, unless another server has done so or they hold an error. Steps
     after `kept` are deleted, because they will be made again. Returns whether the run was queued."""
     with registry(home) as db:
-        db.execute("begin immediate")
+        begin(db)
         there = "select 1 from runs where id = ? and status = 'interrupted' and goes_on = 1"
         if not db.execute(there, [run]).fetchone():
             return False

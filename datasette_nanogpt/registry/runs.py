@@ -31,6 +31,7 @@ from .pending import delete_rows
 from .process_id import is_alive, process_id
 from .run_log import log, run_log_name
 from .statements import insert, update_run
+from .waiting import begin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -172,7 +173,7 @@ def delete_run(home: Path, run: int) -> None:
 def delete_runs(home: Path, where: str, values: Sequence[Any]) -> int:
     """Delete the runs that meet an SQL condition and are not under way. Returns how many there were."""
     with registry(home) as db:
-        db.execute("begin immediate")  # a server must not start one of them in between
+        begin(db)  # a server must not start one of them in between
         logs = delete_rows(db, where, values)
     for each in logs:
         (home / each).unlink(missing_ok=True)
@@ -215,7 +216,7 @@ class Run:
             with telling_of_wait(home):
                 db = open_registry(home, create=True)
                 with db:
-                    db.execute("begin immediate")
+                    begin(db)
                     if queued:
                         _check_name(db, queued, name)
                     self.id = queued or insert(db, "runs", row)
