@@ -124,9 +124,8 @@ def test_a_run_keeps_the_joined_model_if_it_is_worth_its_size_and_a_resume_knows
     assert ("made of" in lines) == (worth > 0)
     with registry(home) as db:
         models = {score.model for score in scores_of(db, 1)}
-        assert models == {1, 2, 3} | (
-            {JOINED} if worth else set()
-        )  # as the lines "Now model 2 of 3" have them
+        # As the lines "Now model 2 of 3" have them.
+        assert models == {1, 2, 3, *([JOINED] if worth else [])}
         assert speed_of_last_model(db, 1)[0]  # of the last one that was trained
     if worth:
         assert f"{done.val_bpb:.3f} bits per byte" in lines["made of"]
