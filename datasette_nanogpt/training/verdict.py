@@ -25,6 +25,9 @@ LEVELS = (
     (3.5, "words with little order among them"),
     (math.inf, "pieces of words"),
 )
+# The fraction of gzip's score from which on no better level is claimed. Of prose the bounds above come to the
+# same, but rows that repeat each other have low scores from the first steps on ("What a score reads like").
+OF_GZIP = ((0.72, 2), (0.95, 3))
 WITH_FAULTS = ", with faults that rows do not have"
 ODD = "odd in them"  # the heading of these
 NO_PROSE = "text without sentences, like the rows: compare the two"
@@ -104,7 +107,7 @@ class Figures:
 
 def verdict(f: Figures) -> dict[str, str]:
     """Heading -> sentence, in the order in which they are shown."""
-    like = reads_like(f.bits_per_letter, f.prose)
+    like = reads_like(f.bits_per_letter, f.prose, f.val_bpb / f.gzip_bpb)
     if f.val_bpb >= KNOWS_NOTHING:
         like = "noise: a model that knows nothing has 8 bits per byte"
     elif f.samples and f.samples.odd:
@@ -128,16 +131,17 @@ def verdict(f: Figures) -> dict[str, str]:
     return lines
 
 
-def level_of(bits_per_letter: float) -> int:
-    """Which of LEVELS a score is in: 0 is the best one."""
-    return next(i for i, (below, _) in enumerate(LEVELS) if bits_per_letter < below)
+def level_of(bits_per_letter: float, of_gzip: float = 0.0) -> int:
+    """Which of LEVELS a score is in: 0 is the best one. `of_gzip` is which fraction of gzip's it is."""
+    level = next(i for i, (below, _) in enumerate(LEVELS) if bits_per_letter < below)
+    return max([level, *(best for fraction, best in OF_GZIP if of_gzip >= fraction)])
 
 
-def reads_like(bits_per_letter: float, prose: bool = True) -> str:
+def reads_like(bits_per_letter: float, prose: bool = True, of_gzip: float = 0.0) -> str:
     """What texts with that score are like, in words that follow "reads like" or "expect"."""
     if not prose:
         return NO_PROSE
-    return LEVELS[level_of(bits_per_letter)][1]
+    return LEVELS[level_of(bits_per_letter, of_gzip)][1]
 
 
 def describe_score(f: Figures) -> str:

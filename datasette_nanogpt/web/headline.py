@@ -115,10 +115,11 @@ def _planned_seconds(run: Run) -> float | None:
 def levels(run: Run) -> list[dict[str, str]]:
     """What texts with each level of score read like, the lowest level first, and which level the run has
     reached: none before its first score. Empty if the text has no sentences, or a score will never come."""
-    bpb, letters = run["val_bpb"], plan_of(run).get("letters")
+    plan = plan_of(run)
+    bpb, letters, gzip_bpb = run["val_bpb"], plan.get("letters"), plan.get("gzip_bpb")
     if not letters or (bpb is None and run["status"] != "running"):
         return []
-    now = level_of(bpb / letters) if bpb is not None else len(LEVELS)
+    now = level_of(bpb / letters, bpb / gzip_bpb if gzip_bpb else 0.0) if bpb is not None else len(LEVELS)
     states = ["next" if i < now else "now" if i == now else "done" for i in range(len(LEVELS))]
     return [{"label": like, "state": state} for (_, like), state in zip(LEVELS, states, strict=True)][::-1]
 
