@@ -181,7 +181,12 @@ def _train(options: TrainOptions, as_json: bool, dry_run: bool) -> None:
     from .training.train import train_table
 
     stop = Stop()
-    with click_errors(), _flags_named(), display(as_json) as show, stop_on_signals(stop) as training_begins:
+    with (
+        click_errors(),
+        _flags_named(),
+        display(as_json, not dry_run) as show,
+        stop_on_signals(stop) as training_begins,
+    ):
         for event in preview_table(options) if dry_run else train_table(options, stop):
             if isinstance(event, Step | Evaluation):
                 training_begins()

@@ -48,12 +48,12 @@ OF_MACHINE = "of this machine's speed"  # the MFU in plain words: docs/training.
 EXCERPT_CHARACTERS = 400  # how much of a sample or a document is shown
 
 
-def display(as_json: bool) -> Display:
-    """The display for this terminal or pipe."""
+def display(as_json: bool, trains: bool = True) -> Display:
+    """The display for this terminal or pipe. `trains`: it is no dry run, which has nothing to keep."""
     if as_json:
         return JsonDisplay()
     moves = sys.stderr.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    return TerminalDisplay() if moves else PlainDisplay()
+    return TerminalDisplay(trains) if moves else PlainDisplay(trains)
 
 
 class Display:
@@ -94,7 +94,8 @@ def _print(text: str) -> None:
 class PlainDisplay(Display):
     """A line for each score, with the last speed and time left."""
 
-    def __init__(self) -> None:
+    def __init__(self, trains: bool = True) -> None:
+        self.trains = trains
         self.last: Step | None = None
         self.last_line = time.monotonic()
         self.last_progress = ""
@@ -113,7 +114,7 @@ class PlainDisplay(Display):
                 for line in preview_lines(event):
                     _print(line)
             case Prepared():
-                for line in plan_lines(event, self.shown_remarks):
+                for line in plan_lines(event, self.shown_remarks, self.trains):
                     _print(line)
             case Speed():
                 _print(f"Speed: {event.why}")
@@ -264,15 +265,16 @@ def _text_from(table: TablePreview) -> str:
     return f"the text from {', then '.join(columns)}" if columns else "the text from a plugin"
 
 
-def plan_lines(p: Prepared, shown_remarks: AbstractSet[str] = frozenset()) -> list[str]:
+def plan_lines(p: Prepared, shown_remarks: AbstractSet[str] = frozenset(), trains: bool = True) -> list[str]:
     """What a run is about to do: the text, the model, the time. `shown_remarks` are not shown again."""
     resumed = f", from step {p.resumed_from:,}" if p.resumed_from else ""
     m, limits = p.config, _limits(p)
     lines = [
         *_text_lines(p, shown_remarks),
         f"Model: {p.name}, {m.parameters / 1e6:.2f}M parameters: {m.shape}, context {m.block_size}; "
-        f"on {p.settings['device']} ({p.device_reason}), {limits}{resumed}. "
-        "Press Ctrl+C to stop early and keep it.",
+        f"on {p.settings['device']} ({p.device_reason}), {limits}{resumed}."
+        + " Press Ctrl+C to stop early and keep it."
+        * trains,
     ]
     if p.memory:
         lines.append(f"       This takes about {memory_size(p.memory)} of memory at most.")

@@ -83,6 +83,7 @@ def test_a_dry_run_shows_documents_and_the_plan_and_writes_no_model(database, ho
     assert len(shown) == 3 and "    ---" in done.stdout
     assert "30 of 300 documents held out" in done.stdout and "Model: nanogpt-blog" in done.stdout
     assert done.stdout.endswith("Nothing was trained. To train, leave out --dry-run.\n")
+    assert "Press Ctrl+C" not in done.stdout  # there is nothing to stop and to keep
     assert sorted(path.name for path in home.iterdir()) == [".cache"]
     again = in_this_process(database, "entry", "--dry-run", "--resume")
     assert again.exit_code == 2 and again.stderr.startswith("Error: --resume: A dry run")
