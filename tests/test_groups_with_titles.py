@@ -121,3 +121,25 @@ def test_verses_by_what_they_are_cited_as(tmp_path, kind):
 def test_keys_and_dates_are_no_references(tmp_path, reference):
     rows = [(reference(i), words(i, 9)) for i in range(150)]
     assert told(tmp_path, "ref, note_text", rows) == []
+
+
+@pytest.mark.parametrize("column", ["name", "speaker_name"])
+def test_who_speaks_is_no_heading(tmp_path, column):
+    rows = [(i // 12, i % 12, f"{words(i, 1)} {words(1000 + i % 90, 2)}", words(i, 20)) for i in range(150)]
+    told_first = told(tmp_path, f"chapter int, id int, {column}, text", rows)[0]
+    assert told_first == "--group-by chapter --order-by id"
+
+
+def test_the_office_of_a_speaker_is_no_heading(tmp_path):
+    rows = [
+        (
+            i,
+            f"Motion {i // 10}",
+            words(900 + i, 2) if i % 10 == 0 else "PRIME MINISTER",
+            f"Ada {i % 7}",
+            words(i, 20),
+        )
+        for i in range(150)
+    ]
+    columns = "id integer primary key, minor_heading, major_heading, display_as, speech"
+    assert "--body" not in told(tmp_path, columns, rows)[0]

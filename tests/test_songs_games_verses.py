@@ -57,6 +57,8 @@ def test_what_is_sung_said_and_written(text, name, expected):
         "G     Em\nWe left the harbour\nD     C\nAnd sang it all again",
         "{title: The Boat}\nA template writes {b} and {i}.",
         "It says {name} and \\section{A}, then <now>.",
+        "See [1], [2] and a[0]. Then x.y[1] = b[2]; it is (so) [3].",
+        "a = line.split(',')[0]\nb = f(a, c)[1]\nd = 'abc'[2]\ne = x?.[3] ?? y.[4];",
         "The codes H7225 and G3056, {H1} and [G2] are written so.",
     ],
 )

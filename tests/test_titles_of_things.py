@@ -92,6 +92,31 @@ def test_titles_below_names_that_say_nothing(tmp_path, names):
     assert (found.title, found.body) == (title, (text,))
 
 
+def test_a_title_below_such_a_name_beside_a_text_that_has_one(tmp_path):
+    made = {"Col1": lambda w: str(w.i), "Column 2 ": Writer.title, " Text\n(full)": Writer.paragraph}
+    assert opened(tmp_path, "Sheet1", made).title == "Column 2 "
+
+
+def test_a_dish_with_a_short_description(tmp_path):
+    made = {
+        "dish": lambda w: w.sentence(4)[:-1],
+        "description": lambda w: w.sentence(5),
+        "price": lambda w: w.i,
+    }
+    assert opened(tmp_path, "menu_items", made).title == "dish"
+
+
+def test_the_meaning_of_words_is_no_title(tmp_path):
+    made = {"Verse": lambda w: w.i, "WordMeaning": Writer.sentence, "translation": Writer.paragraph}
+    assert opened(tmp_path, "verses", made).title is None
+
+
+def test_answers_that_are_called_by_letters(tmp_path):
+    made = {"Question": lambda w: f"{w.sentence()[:-1]}?"} | dict.fromkeys("ABCD", Writer.title)
+    found = opened(tmp_path, "quiz", made | {"Answer": lambda w: "ABCD"[w.i % 4]})
+    assert found.body == ("Question", "A", "B", "C", "D")
+
+
 def test_people_below_such_names_are_no_titles(tmp_path):
     made = {"c1": lambda w: w.name().split()[0], "c2": Writer.paragraph}
     assert opened(tmp_path, "Sheet1", made).title is None

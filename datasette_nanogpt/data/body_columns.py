@@ -225,46 +225,42 @@ def find_line(columns: Sequence[Column], body: Sequence[str]) -> str | None:
     """The title of a table whose columns are named in an unknown language, or not at all: a column of lines,
     most of them different, which are shorter than the text. Of several columns the one with the longest lines
     is taken."""
-    if any(_is_known(name) or named(BODIES, [name]) for name in body):
-        return None
-    lines = [
-        column
-        for column in columns
-        if (rest := [c for c in columns if c.name in body and c is not column])
-        and (column.name not in body or says_nothing(column.name))
-        and (column.filled_rows >= FEW_ROWS or not says_nothing(column.name))
-        and not (_is_known(column.name) or column.what or column.sameness)
-        and _has_more_letters_than_digits(column.texts)
-        and _are_different_lines(column, rest)
-    ]
+    is_known = any(name.isascii() or named(BODIES, [name]) for name in body)
+    lines = []
+    for column in columns:
+        says = not says_nothing(column.name)
+        if (
+            (is_known or column.name.isascii() or column.name in body)
+            if says
+            else column.filled_rows < FEW_ROWS
+        ):
+            continue
+        rest = [other for other in columns if other.name in body and other is not column]
+        is_line = not (column.what or column.sameness) and _has_more_letters_than_digits(column.texts)
+        if is_line and rest and _are_different_lines(column, min(c.mean_size for c in rest) / 2):
+            lines.append(column)
     return max(lines, key=lambda column: column.mean_size).name if lines else None
-
-
-def _is_known(name: str) -> bool:
-    """Whether a column has a name in a language that we know."""
-    return name.isascii() and not says_nothing(name)
-
-
-def _are_different_lines(column: Column, texts: Sequence[Column]) -> bool:
-    """Whether nearly every row has a line of its own, which is much shorter than its text."""
-    text = min((other.mean_size for other in texts), default=0.0)
-    is_own = len(set(column.texts)) >= MIN_DIFFERENT * len(column.values)
-    are_lines = not any("\n" in value.strip() for value in column.texts)
-    return is_own and are_lines and column.mean_size <= min(LONGEST_LINE, text / 2)
 
 
 def find_thing(columns: Sequence[Column], table: str) -> str | None:
     """A column of lines that says what each row is of, by the name of a thing, or that of the table: a dish,
     or a monster in a table of monsters."""
-    longest = min(columns, key=most_text, default=None)
+    longest = max((column.mean_size for column in columns if not column.what), default=0.0)
     for column in columns:
         (thing, *more) = words_of(column.name)
         is_thing = not more and (thing in THINGS or is_called_by(thing, table))
         is_alone = is_thing and not any(thing in slot for slots in TOGETHER for slot in slots)
         is_words = not (column.what or column.sameness or column.are_short_keys)
-        if is_alone and is_words and longest and _are_different_lines(column, [longest]):
+        if is_alone and is_words and column.mean_size < longest and _are_different_lines(column, longest):
             return column.name
     return None
+
+
+def _are_different_lines(column: Column, most: float) -> bool:
+    """Whether nearly every row has a line of its own, of `most` characters on average."""
+    is_own = len(set(column.texts)) >= MIN_DIFFERENT * len(column.values)
+    are_lines = not any("\n" in value.strip() for value in column.texts)
+    return is_own and are_lines and column.mean_size <= min(LONGEST_LINE, most)
 
 
 def _has_more_letters_than_digits(texts: Sequence[str]) -> bool:

@@ -89,7 +89,7 @@ wat welke waarom hoe wie waar wanneer beschrijf
 # Columns that are read together, in this order, if at least two of them have text.
 _TOGETHER = (
     f"context passage paragraph article story background | {_QUESTION} | input | option choice options "
-    f"choices | {_ANSWER} | explanation rationale",
+    f"choices a | {_ANSWER} | explanation rationale",
     "message comment review | response reply answer",
     "intro_text | full_text",
     "body content text | accepted_answer answer reply response",
@@ -156,7 +156,9 @@ list_post list_subscribe list_owner feedback_id autocrypt precedence errors_to d
 
 LANGUAGES = frozenset(_LANGUAGES.split())
 _MORE = frozenset(["any", "other", "additional", "further", "more"])
+_LETTERS = frozenset("abcdefgh")  # of answers to choose from
 _REMARKS = frozenset(["comment", "comments", "feedback", "remarks", "suggestions", "thoughts", "notes"])
+_NAMED_LAST = frozenset(["word", "song"])
 _ORDINALS = frozenset(["first", "second", "third", "fourth", "fifth", "sixth"])
 _FORMATS = frozenset(["html", "markdown", "md", "plain", "raw", "txt"])  # after the word that says what it is
 # Words of tables and columns whose rows somebody took from longer texts.
@@ -262,7 +264,7 @@ def set_of(name: str) -> tuple[str, ...]:
     ordinal, such as text_fr, option_a, q12_text and first_line; () for other names."""
     *stem, last = words_of(name)
     if not stem:
-        return ("a language",) if last in LANGUAGES else ()
+        return ("a language",) if last in LANGUAGES else ("a letter",) if last in _LETTERS else ()
     is_sentence = len(stem) >= MIN_SENTENCE - 1 or name.rstrip().endswith("?")
     if _asks_for_more(name) or (" " in name.strip() and is_sentence):
         return ("a question",)
@@ -306,7 +308,9 @@ def named(guesses: Iterable[str], names: Sequence[str], table: str = "") -> list
         name
         for guess in guesses
         for name in sorted(names, key=lambda name: len(words_of(name)))
-        if has_word(name, guess) and (guess not in NAMES or _is_of_table(name, guess, table))
+        if has_word(name, guess)
+        and (guess not in NAMES or _is_of_table(name, guess, table))
+        and (guess not in _NAMED_LAST or words_of(name)[-1] == guess)  # word_meaning is no word
     ]
     return list(dict.fromkeys([*whole, *by_word]))
 

@@ -37,7 +37,7 @@ from .sample import Value
 from .shapes import shape_of
 from .sms import sms_columns
 from .source import Source
-from .speakers import have_speakers
+from .speakers import have_speakers, may_speak
 from .text_kinds import TextKind
 from .values_as_text import read_text
 
@@ -171,7 +171,7 @@ def _have_own_titles(source: Source, about: str) -> bool:
     """Whether rows of a channel or the like have titles of their own, as videos have and messages have not;
     chapters and scenes may have some and are parts of a text all the same."""
     title = source.title
-    if title is None or not _PARTS.isdisjoint(words_of(about)):
+    if title is None or may_speak(title) or not _PARTS.isdisjoint(words_of(about)):
         return False
     titled = sum(row[title] not in (None, "") for row in source.sample)
     return titled > MIN_TITLED * len(source.sample) and not share_titles(source, [about])

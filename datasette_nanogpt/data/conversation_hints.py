@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..formatting import shell_command
-from .column_content import columns_of
+from .column_content import FEW_VALUES, columns_of
 from .column_names import words_of
 from .conversation_columns import are_short, find_conversation, share_titles
 from .exclusions import exclusion
@@ -19,7 +19,7 @@ from .parts_of_texts import are_logs, are_selections, are_together, in_order, va
 from .references import find_reference
 from .row_order import DATE, DIGITS, SMALLEST_TIME, find_order, row_number
 from .source import Source
-from .speakers import find_speaker_of, names_a_thing, speakers_among
+from .speakers import find_speaker_of, may_be_author, may_speak
 from .sqlite import connect, quote
 
 # If the table is in the order of its groups, this fraction of the steps within them may go back in time.
@@ -183,7 +183,7 @@ def _with_headings(source: Source, by: str, titles: Sequence[str]) -> list[str]:
     title = source.title
     if not group or not source.body or any(source.kinds[column].instead for column in source.body):
         return []
-    if title and title not in group and not share_titles(source, group):
+    if title and title not in group and not may_speak(title) and not share_titles(source, group):
         options = [*(titles or ["--title", ""]), "--body", title]
     elif heading := _heading(source, group):
         options = [*(titles or (["--title", title] if title else [])), "--body", heading]
@@ -195,8 +195,12 @@ def _with_headings(source: Source, by: str, titles: Sequence[str]) -> list[str]:
 def _heading(source: Source, group: Sequence[str]) -> str | None:
     """A column that is not read, named like a heading, in which the rows of a group have different words."""
     others = [name for name in source.left_out if name not in group and words_of(name)[-1] in _HEADINGS]
+    speaker = find_speaker_of(source)
+    if speaker and not may_be_author(speaker):  # who says it stands above a text, or in its place
+        return None
     for column in columns_of({name: [row[name] for row in source.sample] for name in others}):
         is_filled = column.filled > MIN_HEADED and not column.what and not column.are_short_keys
+        is_filled = is_filled and column.sameness in ("", FEW_VALUES)
         if is_filled and not share_titles(source, group, column.name):
             return column.name
     return None
@@ -208,8 +212,7 @@ def _are_titles(source: Source, by: str) -> bool:
     if source.has_titles or not _NO_TITLES.isdisjoint(words_of(by)):
         return False
     (column,) = columns_of({by: [row[by] for row in source.sample]})
-    is_person = bool(speakers_among([by])) and not names_a_thing(by)
-    return bool(column.texts) and not column.what and not column.are_short_keys and not is_person
+    return bool(column.texts) and not column.what and not column.are_short_keys and not may_speak(by)
 
 
 def groups(source: Source) -> Iterator[str]:

@@ -10,7 +10,7 @@ from llm_nanogpt.errors import NanogptError
 
 from ..formatting import TrainCommand
 from .body_columns import LONGEST_LINE
-from .column_names import LINES, NAMED_THINGS, NAMES, TITLES, named, words_of
+from .column_names import LINES, NAMED_THINGS, NAMES, THINGS, TITLES, named, words_of
 from .conversation_columns import CONVERSATIONS, find_conversation
 from .links import link_of, links_to
 from .open_source import open_source
@@ -108,7 +108,7 @@ def title_of(database: str, table: str) -> str | None:
     except NanogptError:
         return None
     labels = [found.title] if found.title else list(found.body[:1])
-    titles = named(TITLES, labels, table)
+    titles = named((*TITLES, *sorted(THINGS)), labels, table)
     titles += named(LINES, labels) if found.title or _are_lines(found, *labels) else []
     return next((title for title in titles if not _may_be_person(title, table)), None)
 

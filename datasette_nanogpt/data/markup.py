@@ -47,6 +47,7 @@ from .textile import is_textile, read_textile
 from .tiddlywiki import is_tiddlywiki, read_tiddlywiki
 from .trac import is_trac, read_trac
 from .wiki import is_wiki, read_wiki
+from .wiki_notes import has_wiki_notes, without_wiki_notes
 
 # In this fraction of the texts something must stand that only this markup has.
 MIN_FRACTION, MIN_FRACTION_OF_WIKI, MIN_FRACTION_OF_LINKS = 0.5, 0.2, 0.05
@@ -185,6 +186,7 @@ MARKUPS = (
         MIN_FRACTION_OF_LINKS,
         lambda text: _JOPLIN_LINK.sub(r"\1", _OWN_PICTURE.sub("", text)),
     ),
+    Markup("notes of Wikipedia", has_wiki_notes, MIN_FRACTION_OF_WIKI, without_wiki_notes),
     Markup("blocks of an outline", has_properties, MIN_FRACTION_OF_LINKS, without_properties),
     Markup("commit messages", has_trailers, MIN_FRACTION_OF_LINKS, without_trailers),
     Markup("indented text", is_indented, MIN_FRACTION, without_indent),

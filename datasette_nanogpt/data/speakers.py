@@ -90,6 +90,11 @@ def speakers_among(names: Sequence[str]) -> list[str]:
     return [*named(SPEAKERS, names), *(name for name in names if words_of(name) in others)]
 
 
+def may_speak(name: str) -> bool:
+    """Whether a column has the name of one that says who wrote a row, and not of a thing."""
+    return bool(speakers_among([name])) and not names_a_thing(name)
+
+
 def may_be_author(name: str) -> bool:
     """Whether a column may say who wrote a work of which rows are lines or parts."""
     return not _OF_WORKS.isdisjoint(words_of(name))
