@@ -11,6 +11,7 @@ from .column_names import (
     AFTER_BODY,
     BEFORE_BODY,
     BODIES,
+    LETTERS,
     LINES,
     MACHINE_MADE,
     PLACES,
@@ -73,9 +74,11 @@ def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
         return _find_code([column for column in by_text if not column.is_label])
     body = _find_main(with_text)
     parts: list[Column] = []
-    for part in _find_parts(body, with_text):
-        alike = [c for c in columns if c in with_text and set_of(c.name) == set_of(part.name) != ()]
-        parts += alike or [part]
+    together = _find_parts(body, with_text)
+    no_set = () if len(together) > 1 else LETTERS  # letters are answers to choose from below a question alone
+    for part in together:
+        alike = [c for c in columns if c in with_text and set_of(c.name) == set_of(part.name)]
+        parts += alike if set_of(part.name) not in ((), no_set) else [part]
     parts = _distinct(parts, body)
     parts += _find_others_instead(parts, with_text, body)
     if fuller := _find_fuller(parts, with_text):

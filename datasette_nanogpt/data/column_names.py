@@ -156,7 +156,7 @@ list_post list_subscribe list_owner feedback_id autocrypt precedence errors_to d
 
 LANGUAGES = frozenset(_LANGUAGES.split())
 _MORE = frozenset(["any", "other", "additional", "further", "more"])
-_LETTERS = frozenset("abcdefgh")  # of answers to choose from
+_LETTERS, LETTERS = frozenset("abcdefgh"), ("a letter",)  # of answers to choose from, and the set of these
 _REMARKS = frozenset(["comment", "comments", "feedback", "remarks", "suggestions", "thoughts", "notes"])
 _NAMED_LAST = frozenset(["word", "song"])
 _ORDINALS = frozenset(["first", "second", "third", "fourth", "fifth", "sixth"])
@@ -264,7 +264,7 @@ def set_of(name: str) -> tuple[str, ...]:
     ordinal, such as text_fr, option_a, q12_text and first_line; () for other names."""
     *stem, last = words_of(name)
     if not stem:
-        return ("a language",) if last in LANGUAGES else ("a letter",) if last in _LETTERS else ()
+        return ("a language",) if last in LANGUAGES else LETTERS if last in _LETTERS else ()
     is_sentence = len(stem) >= MIN_SENTENCE - 1 or name.rstrip().endswith("?")
     if _asks_for_more(name) or (" " in name.strip() and is_sentence):
         return ("a question",)
