@@ -75,10 +75,11 @@ def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
     body = _find_main(with_text)
     parts: list[Column] = []
     together = _find_parts(body, with_text)
-    no_set = () if len(together) > 1 else LETTERS  # letters are answers to choose from below a question alone
     for part in together:
-        alike = [c for c in columns if c in with_text and set_of(c.name) == set_of(part.name)]
-        parts += alike if set_of(part.name) not in ((), no_set) else [part]
+        of_set = set_of(part.name)
+        # Letters are answers to choose from below a question, else columns without a name.
+        is_set = of_set != () and (of_set != LETTERS or len(together) > 1)
+        parts += [c for c in columns if c in with_text and set_of(c.name) == of_set] if is_set else [part]
     parts = _distinct(parts, body)
     parts += _find_others_instead(parts, with_text, body)
     if fuller := _find_fuller(parts, with_text):
