@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -211,10 +212,20 @@ def test_an_hour_is_for_a_population_and_ten_minutes_for_a_chain():
     assert size_of(hour) >= size_of(ten)
     alone = plan(650_000, 60, 4096, flops=400e9, given={"size": "m"})
     assert "each to teach those that follow." in alone.why and not alone.joined
-    gpu = plan(650_000, 10, 4096, flops=30e12)
+    gpu = plan(650_000, 10, 4096, **GPU)
     assert len(gpu.teachers) == MOST_MEMBERS * MOST_GENERATIONS and gpu.epochs == LAST_EPOCHS[1]
     assert NAMES[size_of(gpu)] == "l" and all(each.member.dropout for each in models_of(gpu))
     assert NAMES[size_of(plan(2_000_000, 480, 4096, flops=100e12))] == "xl"
+
+
+@pytest.mark.parametrize("minutes", [25, 30, 45, 60, 120])
+def test_a_population_whose_last_models_are_joined_ends_with_two_of_the_same_teachers(minutes):
+    p = plan(140_000, minutes, flops=400e9)
+    *_, first, second = models_of(p)
+    same = replace(second.member, number=0) == first.member and first.epochs == second.epochs
+    assert same == (NAMES[size_of(p)] == "l") == (minutes > 25)
+    if same:
+        assert p.joined == 2 and first.member.teachers and not models_of(p)[0].member.teachers
 
 
 def test_each_generation_learns_from_all_of_the_one_before():
@@ -604,9 +615,12 @@ def test_a_short_text_that_is_read_often_keeps_its_small_steps_on_a_gpu():
 
 
 def test_several_models_are_told_in_one_sentence():
-    p = plan(650_000, 10, 4096, flops=30e12)
+    p = plan(650_000, 10, 4096, **GPU)
     assert "are trained first, each from the text alone, then 2 times 4 that learn from the average" in p.why
     assert "then one that learns from the average of those before as well, for 12 epochs" in p.why
+    p = plan(650_000, 10, 4096, flops=30e12)
+    assert "can read the text 188 times. Reading the text 6 times is enough, so 4 models of" in p.why
+    assert "then 2 that learn from the average of those before as well; the best 2 are joined" in p.why
     hour = plan(650_000, 60, 4096, flops=400e9)
     assert "M parameters is trained first, from the text alone, then 3 of " in hour.why
     assert "then 3 that learn from the average of those before as well; the best 4 are joined" in hour.why

@@ -44,6 +44,9 @@ MAX_MODELS = 40  # in a run; so far each improved on those before
 DELAY = 1.25
 # How many members a generation of a population has, and how many generations come before the last student.
 FEWEST_MEMBERS, MOST_MEMBERS, FEWEST_GENERATIONS, MOST_GENERATIONS = 3, 4, 3, 3
+# Where models will be joined, a population ends with two students: no three so wide may be joined, and those
+# that they learn from are too far behind them ("Populations that are joined").
+LAST_OF_JOINED = 2
 # Wide models make a population from one generation on: in a minute of an H200, four l and their student had
 # 1.523 on a blog, a chain of five 1.545 ("On an H200").
 FEWEST_GENERATIONS_OF_WIDE = 1
@@ -55,20 +58,24 @@ def choose_members(
     """The models that make the most of `work`, the last of them of the shape `config`, a chain's first ones
     of the shape `small`; none where one alone does better."""
     narrow_joined = joined and config.n_embd < WIDE
-    members = [] if narrow_joined else choose_population(config, reading, work)
+    members = [] if narrow_joined else choose_population(config, reading, work, joined)
     return members or choose_chain(config, small, reading, work, joined)
 
 
-def choose_population(config: GPTConfig, reading: Reading, work: float) -> list[Member]:
+def choose_population(config: GPTConfig, reading: Reading, work: float, joined: bool) -> list[Member]:
     """The biggest population of that model that `work` is enough for; no members where none is."""
     best: list[Member] = []
     fewest = FEWEST_GENERATIONS_OF_WIDE if config.n_embd >= WIDE else FEWEST_GENERATIONS
+    last = LAST_OF_JOINED if joined else 1
     for generations in range(fewest, MOST_GENERATIONS + 1):
         for size in range(FEWEST_MEMBERS, MOST_MEMBERS + 1):
-            members = population(config, size, generations)
+            members = population(config, size, generations, last)
             if len(members) <= MAX_MODELS and sum(reading.works(members)) <= work:
                 best = members
-    return lengthen_last(best, -1, reading, work) if best else []
+    # The last students share what time is left.
+    spare = (work - sum(reading.works(best))) / last / reading.epoch_work(config)
+    best[-last:] = [with_epochs(best, student, student.epochs + spare) for student in best[-last:]]
+    return best
 
 
 def choose_chain(

@@ -253,7 +253,7 @@ def _plan_several(run: _Run, size: str, sizes: Mapping[str, GPTConfig], why: str
     if name != size:
         why = f"{run.begin_reason(config)} there is time for several models of size {name}."
     repeats = run.reading.repeats(config)
-    enough = f"{MAX_EPOCHS * repeats:.0f} times"
+    enough = f"{(members[0].epochs if members else MAX_EPOCHS) * repeats:.0f} times"
     if not members:
         alone = Member(config, MAX_EPOCHS)
         ends = f"The run ends after {enough}, as more would only memorize the text."

@@ -7,7 +7,7 @@ generation         models with the same teachers, each from a start of its own, 
 member             one model of a generation
 chain              a small model first, then models of the last size: each generation teaches the next one
 population         with very much time: big generations of one size, the first of which learns from the text
-                   alone, and at the end one student of the last generation
+                   alone, and at the end one student of the last generation, or two that will be joined
 joined             the best models of the last size, put side by side as one wider model (join_models.py)
 
 In a chain whose models will be joined, the generations of the last size have MEMBERS_OF_JOINED: such models
@@ -139,8 +139,8 @@ def with_epochs(members: Sequence[Member], member: Member, epochs: float) -> Mem
     return replace(member, epochs=min(epochs, MAX_EPOCHS))
 
 
-def population(config: GPTConfig, size: int, generations: int) -> list[Member]:
-    """Generations of `size` members, and a last student."""
+def population(config: GPTConfig, size: int, generations: int, last: int = 1) -> list[Member]:
+    """Generations of `size` members, and `last` students of the average of the last one."""
     one, dropout = Member(config, MAX_EPOCHS), 0.0
     if config.n_embd >= WIDE:
         one, dropout = Member(config, WIDE_EPOCHS, decay=WIDE_DECAY), WIDE_DROPOUT
@@ -149,7 +149,7 @@ def population(config: GPTConfig, size: int, generations: int) -> list[Member]:
         members += [replace(one, number=number, dropout=dropout) for number in range(size)]
         teachers = tuple(range(len(members) - size, len(members)))
         one = last_student(config, generation + 1, teachers, LAST_EPOCHS[0])
-    return [*members, one]
+    return [*members, *(replace(one, number=number) for number in range(last))]
 
 
 def last_student(config: GPTConfig, generation: int, teachers: tuple[int, ...], epochs: float) -> Member:
