@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
 import pickle
 import shutil
@@ -30,7 +31,7 @@ from datasette_nanogpt.registry.manage import remove_model, rename_model
 from datasette_nanogpt.registry.process_id import process_id
 from datasette_nanogpt.registry.runs import delete_runs, end_run, find_runs
 from datasette_nanogpt.registry.statements import insert
-from datasette_nanogpt.training import choose_members, measure
+from datasette_nanogpt.training import choose_members, join_models, measure, sizes
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
@@ -164,6 +165,22 @@ def train_several(box: Box, tell: Tell, **changes: Any) -> None:
     train(box, tell, **(steps | changes))
 
 
+def train_joined(box: Box, tell: Tell) -> None:
+    """Models that are joined, whatever the result is worth: only its score is reported. The sizes are made
+    tiny, as nothing is joined where a size is set by hand."""
+    sizes.SIZES |= dict.fromkeys(sizes.SIZES, (1, 16))
+    sizes.HEAD_WIDTH = 8
+    join_models.WORTH_JOINING = join_models.FAR_WORSE = 10.0
+    scores = [math.inf]
+
+    def tell_joined(score: str) -> None:
+        scores.append(float(score))
+        if scores[-1] > min(scores):  # each best score of a single model is lower than those before
+            tell(score)
+
+    train_several(box, tell_joined, n_layer=None, n_head=None, n_embd=None)
+
+
 def keep(box: Box, text: str) -> int:
     made = {"model": "m", "version": "1", "title": None, "prompt": "", "text": text, "seed": 1}
     return keep_text(box.home, made | {"settings": {}}, None)
@@ -248,4 +265,5 @@ OPERATIONS = [
     *both_ways(Operation("replace", one_model, lambda box, tell: train(box, tell, seed=1), old_or_new=False)),
     Operation("train", nothing, train, (set(), {"m"}), old_or_new=False),
     Operation("several models", nothing, train_several, (set(), {"m"}), old_or_new=False),
+    Operation("joined models", nothing, train_joined, (set(), {"m"}), old_or_new=False),
 ]

@@ -7,13 +7,14 @@ import sqlite_utils
 import torch
 from conftest import TEXTS, tiny_config
 
-from datasette_nanogpt.events import Evaluation, Finished, Note
+from datasette_nanogpt.events import Busy, Evaluation, Finished, Note
 from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.metrics import JOINED, scores_of, speed_of_last_model
-from datasette_nanogpt.training import choose_members, join_models, joined_size, reading
+from datasette_nanogpt.training import choose_members, join_models, joined_size, measure, reading, sizes
 from datasette_nanogpt.training.disk import bytes_of_run
 from datasette_nanogpt.training.join_models import best_alike, join, models_to_join, planned_parameters
 from datasette_nanogpt.training.joined_size import joined_config
+from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.recipe import resolve
 from datasette_nanogpt.training.train import train_table
@@ -133,6 +134,27 @@ def test_a_run_keeps_the_joined_model_if_it_is_worth_its_size_and_a_resume_knows
         assert read_state(home / "nanogpt-blog").position.stage == 2
         *_, resumed = train_table(TrainOptions(options.database, "entry", resume=True, minutes=0.5))
         assert resumed.val_bpb <= done.val_bpb
+
+
+def test_a_stop_at_once_leaves_joining_to_a_resume(options, home, monkeypatch):
+    """The models are as tiny as nothing is joined whose size is set by hand, and end with their epochs."""
+    monkeypatch.setattr(sizes, "SIZES", dict.fromkeys(sizes.SIZES, (1, 16)))
+    monkeypatch.setattr(sizes, "HEAD_WIDTH", 8)
+    monkeypatch.setattr(measure, "training_flops", lambda *_: 1e15)
+    monkeypatch.setattr(join_models, "WORTH_JOINING", 10.0)
+    monkeypatch.setattr(join_models, "FAR_WORSE", 10.0)
+    stop, told = Stop(), []
+    for event in train_table(replace(options, minutes=5.0), stop):
+        if isinstance(event, Busy) and "joined into one" in str(event):
+            stop.ask(2)
+        told += [event.text] if isinstance(event, Note) else []
+    assert event.status == "stopped" and event.models == 3
+    assert told[-1].startswith("Stopped before the models were joined: --resume joins them")
+    width = read_checkpoint(home / "nanogpt-blog").config.n_embd
+    steps = event.step
+    *_, done = train_table(TrainOptions(options.database, "entry", resume=True))
+    assert (done.status, done.step) == ("finished", steps)
+    assert read_checkpoint(home / "nanogpt-blog").config.n_embd > width
 
 
 def test_a_size_that_was_asked_for_is_the_size_of_the_model(options, home, monkeypatch):

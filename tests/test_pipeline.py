@@ -15,7 +15,7 @@ import pytest
 import sqlite_utils
 from conftest import TEXTS
 
-from datasette_nanogpt.events import Evaluation, Finished, Note, Prepared, Progress, Speed, Step
+from datasette_nanogpt.events import Busy, Evaluation, Finished, Note, Prepared, Progress, Speed, Step
 from datasette_nanogpt.registry.db import open_registry
 from datasette_nanogpt.registry.runs import Run
 from datasette_nanogpt.terminal import closing_lines, plan_lines
@@ -219,6 +219,23 @@ def test_a_run_that_was_killed_is_called_interrupted(options, home):
     db["runs"].update(1, {"status": "running"})
     run(options)
     assert [row["status"] for row in db["runs"].rows] == ["interrupted", "finished"]
+
+
+def test_a_run_that_was_killed_after_its_last_step_is_finished_by_a_resume(options, home):
+    for event in train_table(options):
+        if isinstance(event, Busy) and str(event).startswith("writing 20 texts"):
+            break  # to judge it by
+    meta = read_checkpoint(home / "nanogpt-blog").meta
+    scored = meta["score"]["val_bpb"]
+    assert "verdict" not in meta
+    resume = TrainOptions(options.database, "entry", resume=True)
+    with pytest.raises(NanogptError, match="as planned"):
+        run(replace(resume, max_iters=4))
+    *_, last = run(resume)
+    assert (last.status, last.step, last.val_bpb) == ("finished", options.max_iters, scored)
+    assert read_checkpoint(home / "nanogpt-blog").meta["verdict"]["lines"]
+    with pytest.raises(NanogptError, match="as planned"):
+        run(resume)
 
 
 def test_a_kill_between_weights_and_state_does_not_lose_the_better_weights(options, home):

@@ -172,6 +172,15 @@ def test_what_does_not_go_on_by_itself(home, interrupted, database, why):
     assert (run["status"], run["goes_on"]) == ("interrupted", None)
 
 
+def test_a_run_that_lost_its_server_after_its_last_step_is_finished(home, interrupted, make_model):
+    """Its models are still to be joined, and its score to be judged."""
+    shutil.rmtree(home / "x")
+    settings = {"minutes": 10.0, "run_minutes": 10.0, "batch_size": 2, "device": "cpu"}
+    make_model("x", meta={"training": {"status": "running"}, "settings": settings})
+    write_state(home / "x", TrainState({}, Position(step=9, seconds=600.0)))
+    assert restart_interrupted(home, 3) == [interrupted]
+
+
 def test_a_machine_that_went_down_is_a_lost_server(home, interrupted):
     with registry(home) as db:
         db.execute("update runs set status = 'running', goes_on = null, process = ?", [dead_process()])

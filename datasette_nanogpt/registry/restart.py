@@ -14,7 +14,8 @@ from typing import Any
 
 from ..formatting import utc_now
 from .db import registry
-from .resume import kept_state, minutes_given, minutes_to_offer
+from .manage import find_checkpoint
+from .resume import is_unfinished, kept_state, minutes_given, minutes_to_offer
 from .runs import find_runs, is_resumed, settings_of
 from .statements import update_run
 from .waiting import begin
@@ -57,6 +58,8 @@ def _changes(home: Path, run: dict[str, Any]) -> tuple[dict[str, Any] | None, in
     if minutes_to_offer(home, run, math.inf) is not None and state:
         given, steps = minutes_given(home, run), settings.get("max_iters") or math.inf
         done = (given and given - state.get("seconds", 0.0) / 60 < LITTLE) or state.get("step", 0) >= steps
+        model = find_checkpoint(home / run["name"])
+        done = done and not (model and is_unfinished(model.meta))
         settings = {key: value for key, value in settings.items() if key != "force"} | {"resume": True}
         return (None if done else {"settings": json.dumps(settings)}), state["step"]
     later = find_runs(home, "name = ? and kind = 'train' and id > ?", run["name"], run["id"])

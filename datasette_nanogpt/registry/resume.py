@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,12 @@ def begun_by(home: Path, run: dict[str, Any]) -> dict[str, Any]:
             if not is_resumed(other):
                 return other
     return run
+
+
+def is_unfinished(meta: Mapping[str, Any]) -> bool:
+    """Whether the run of a nanogpt.json was killed, or stopped at once, before its end was recorded there.
+    That may be after its last step: then its models are still to be joined, and its score to be judged."""
+    return (meta.get("training") or {}).get("status") in ("running", "stopped")
 
 
 def kept_state(home: Path, name: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from ..data.corpus import Corpus, is_same_database, is_url, location, open_corpu
 from ..data.field_values import texts_among_values
 from ..data.sqlite import list_names
 from ..formatting import duration
+from ..registry.resume import is_unfinished
 from .budget import DEFAULT_MINUTES
 from .distributed import rank_and_size
 from .memory import check_address_space
@@ -205,7 +206,8 @@ def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
     minutes = options.minutes or meta["settings"].get("minutes")
     iters = max_iters_of_resume(options, meta, at.step)
     done_by_time = minutes is not None and at.seconds >= minutes * 60
-    if done_by_time or (iters is not None and at.step >= iters):
+    done = done_by_time or (iters is not None and at.step >= iters)
+    if done and not (_keeps_limits(options, meta) and is_unfinished(meta)):
         # A run of seconds may take longer than its minutes: it does what it began.
         least = max(minutes or 0, math.ceil(at.seconds / 0.6) / 100 if done_by_time else 0)
         raise WrongUsage(
@@ -214,6 +216,12 @@ def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
             f"{'' if done_by_time else ' or --max-iters'} to go on"
         )
     return meta
+
+
+def _keeps_limits(options: TrainOptions, meta: dict[str, Any]) -> bool:
+    """Whether a resume asks for no other minutes and steps than the run had."""
+    given = options.given()
+    return all(given.get(name) in (None, meta["settings"].get(name)) for name in ("minutes", "max_iters"))
 
 
 def _others(options: TrainOptions, home: Path) -> str:

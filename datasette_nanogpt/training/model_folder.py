@@ -133,10 +133,10 @@ class ModelFolder:
             publish(self.path, self.final, keep=self.keep)
             self.path, self.keep = self.final, False
 
-    def write_end(self, status: str, step: int, seconds: float) -> None:
-        """Record how the run ended."""
+    def end(self, status: str, step: int, seconds: float) -> None:
+        """Note how the run ended. It is written with the verdict: a run that is killed before has not ended,
+        and a resume finishes it."""
         self.meta["training"] |= {"status": status, "step": step, "seconds": round(seconds, 1)}
-        self.write_meta()
 
     def write_meta(self) -> None:
         """Write nanogpt.json and the model card; in a new folder also what other programs read."""

@@ -70,6 +70,7 @@ class TableRun:
         self.courier, self.crew = Courier(group), Crew(group)
         self.device, self.device_reason = choose_device(options.device, group.size)
         self.parts = Parts(run)
+        self.unjoined = False  # whether a stop at once came after the last step, before models were joined
 
     def events(self, final: Path, corpus: Corpus | None, meta: dict[str, Any]) -> Generator[Event, None, str]:
         """Everything from the first row to the end. Returns the status that the run ended with.
@@ -244,7 +245,8 @@ class TableRun:
         """Join the best models of the last one's shape, or the latest of those whose scores are not known, if
         they are better together. Not where the size was set by hand, as the joined model is bigger."""
         results, last = self.results, self.results.last
-        if not may_join(self.folder.meta["options"]) or last is None or self.hurries:
+        is_cut_short = self.hurries and self.is_cut_short(training)
+        if not may_join(self.folder.meta["options"]) or last is None or is_cut_short:
             return
         stages = best_alike(self.folder.stages, training.settings.stage, results.scores)
         limit = self.options.max_parameters or math.inf
@@ -254,6 +256,9 @@ class TableRun:
         yield Busy(f"scoring {len(models)} models joined into one")
         steps = score_joined(models, training, self.is_joined, lambda: self.stop_asked() and self.hurries)
         joined = yield from self.parts.pass_on(steps)
+        if self.hurries and not joined:
+            self.unjoined = True
+            yield note("Stopped before the models were joined: --resume joins them if that is better.")
         if not joined:
             return
         (model, best), before = joined, training.best
@@ -295,6 +300,10 @@ class TableRun:
         """Whether the run has used up its time or its steps."""
         max_iters = self.folder.stages[-1].settings.max_iters
         return self.out_of_time(training) or training.clock.step >= (max_iters or math.inf)
+
+    def is_cut_short(self, training: Training) -> bool:
+        """Whether a stop that was asked for has taken steps from the run."""
+        return training.stopping or not self.is_over(training)
 
     def ends_with(self, training: Training) -> bool:
         """Whether no other model follows this one, as far as that is planned."""
@@ -339,10 +348,10 @@ class TableRun:
                 f"The model that was trained knows no more than how frequent each token is, so "
                 f"{folder.final.name} stays as it was: train for longer"
             )
-        # A stop that came after the last step has changed nothing.
-        cut_short = training.stopping or not self.is_over(training)
+        # A stop that came after the last step has changed nothing, unless it was one at once.
+        cut_short = self.unjoined or self.is_cut_short(training)
         status = "stopped" if self.stop.requests and cut_short else "finished"
-        folder.write_end(status, clock.step, clock.seconds)
+        folder.end(status, clock.step, clock.seconds)
         self.run.update(progress=1.0, eta=0.0)
         score, tokens = folder.meta["score"], training.tokens
         seconds_left = 60 * (folder.stages[-1].settings.minutes or 0.0) - clock.seconds
