@@ -36,6 +36,7 @@ from .change_steps import (
 from .errors import NanogptError
 from .locks import Lock, hidden, lock, try_lock
 from .model_files import holds_other_files, is_left_behind
+from .unwritable import cannot_write
 
 LEFT_BEHIND = re.compile(r"\.(.+)\.(?:lock|change|new|old|removed|change\.part)")
 
@@ -148,8 +149,7 @@ def hold(*folders: Path, busy: str = "") -> Iterator[None]:
             _tidy(home / name)
     except OSError as ex:
         _release(locks)
-        reason = f"Cannot write in {home} ({ex.strerror or ex})"
-        raise NanogptError(f"{reason}: set NANOGPT_HOME to a folder that you own") from ex
+        raise NanogptError(cannot_write(home, ex)) from ex
     except BaseException:
         _release(locks)
         raise

@@ -9,6 +9,7 @@ from pathlib import Path
 from .changes import recover
 from .errors import NanogptError
 from .model_files import holds_other_files
+from .unwritable import cannot_write
 
 MAX_NAME, MAX_NAME_BYTES = 100, 200  # file systems take 255 bytes, and we add to a name
 DEFAULT_NAME, DEFAULT_NAME_BYTES = 60, 150  # leave room for the table's name or a number
@@ -39,9 +40,7 @@ def make_home(home: Path) -> None:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as ex:
-        raise NanogptError(
-            f"Cannot write in {home} ({ex.strerror}): set NANOGPT_HOME to a folder that you own"
-        ) from ex
+        raise NanogptError(cannot_write(home, ex)) from ex
 
 
 def check_readable(home: Path) -> None:

@@ -1,5 +1,6 @@
 """What must not end a run or print a traceback: terminals, homes, names and numbers of every sort."""
 
+import errno
 import json
 import os
 import shlex
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import unicodedata
 from pathlib import Path
+from types import SimpleNamespace
 
 import llm.cli
 import numpy as np
@@ -32,6 +34,7 @@ from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.web.limits import Limits
 from datasette_nanogpt.web.state import PluginState
 from datasette_nanogpt.web.target import Target
+from llm_nanogpt import unwritable
 from llm_nanogpt.commands import nanogpt
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import name_after, valid_name
@@ -524,8 +527,37 @@ def test_checkpoints_with_wrappers_and_numpy_numbers_are_imported(tmp_path, home
     assert meta["score"] == {"val_loss": 1.5, "step": 7}
 
 
-@pytest.mark.parametrize("home", ["x" * 256, "circle"])
-def test_a_home_that_cannot_be_is_told(tmp_path, home):
+@pytest.mark.parametrize(
+    ("home", "told"),
+    [
+        ("x" * 256, r"\(the path is too long\): set NANOGPT_HOME to a shorter one"),
+        ("circle", "circle is a link to a folder that is not there"),
+        (
+            "nowhere",
+            "nowhere is a link to a folder that is not there.*: put that folder back, or set NANOGPT_HO",
+        ),
+        ("file", r"file is a file\): set NANOGPT_HOME to a folder for your models"),
+    ],
+)
+def test_a_home_that_cannot_be_is_told(tmp_path, home, told):
     (tmp_path / "circle").symlink_to("circle")
-    with pytest.raises(NanogptError, match="Cannot write in .*: set NANOGPT_HOME to a folder that you own"):
+    (tmp_path / "nowhere").symlink_to("gone")
+    (tmp_path / "file").touch()
+    with pytest.raises(NanogptError, match=f"Cannot write in .*{told}"):
         check_home(tmp_path / home / "models")
+
+
+@pytest.mark.skipif(not hasattr(os, "statvfs"), reason="the system does not tell")
+def test_a_read_only_disk_is_told_as_such(database, make_model, home, monkeypatch):
+    """And not as a folder of somebody else."""
+    make_model("nanogpt-x")
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=unwritable.READ_ONLY))
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+    told = f"Cannot write in {home} (its disk is read-only): mount it for writing, or set NANOGPT_HOME to a "
+    done = CliRunner().invoke(train_command, [str(database), "verse", *TINY])
+    assert done.exit_code == 1 and done.stderr.startswith(f"Error: {told}")
+    refused = sqlite3.OperationalError("attempt to write a readonly database")
+    refused.sqlite_errorcode = sqlite3.SQLITE_READONLY
+    assert registry_error(home, refused).args[0].startswith(told)
+    ended = advice(OSError(errno.EROFS, "Read-only file system", str(home / "m" / "x")), home / "m")
+    assert f"mount the disk of {home} for writing" in ended

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from llm_nanogpt.changes import recover
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.unwritable import cannot_write
 
 from .pending import finish_pending
 from .run_log import run_log_name
@@ -189,7 +190,7 @@ def explain(home: Path, ex: Exception) -> str:
     refused = kind in NOT_OURS
     is_other = file.exists() and not os.access(file, os.R_OK | os.W_OK)
     if code is None or (refused and not (is_other and os.access(home, os.W_OK))):
-        return f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
+        return cannot_write(home, ex)
     damaged = code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
     what = f"{'is damaged' if damaged else 'cannot be used'} ({ex})"
     if refused:

@@ -20,6 +20,7 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem, WrongUsage
 from llm_nanogpt.home import nanogpt_home, valid_name
 from llm_nanogpt.model_files import holds_other_files
 from llm_nanogpt.tokenizer_training import gpt2
+from llm_nanogpt.unwritable import cannot_write, existing_part
 
 from ..data.columns import NoTextError
 from ..data.corpus import Corpus, is_same_database, is_url, location, open_corpus
@@ -117,14 +118,13 @@ def check_place(options: TrainOptions, source: Corpus | None) -> dict[str, Any]:
 
 def check_home(home: Path) -> None:
     """Raises NanogptError where models cannot be written."""
-    advice = "set NANOGPT_HOME to a folder that you own"
     try:
-        # A link that leads nowhere is there, too.
-        existing = next(p for p in (home, *home.absolute().parents) if p.exists() or p.is_symlink())
+        existing = existing_part(home)
+        if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+            return
     except OSError as ex:  # a name that is too long
-        raise NanogptError(f"Cannot write in {home} ({ex.strerror}): {advice}") from ex
-    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
-        raise NanogptError(f"Cannot write in {home}: {advice}")
+        raise NanogptError(cannot_write(home, ex)) from ex
+    raise NanogptError(cannot_write(home))
 
 
 def _open(options: TrainOptions, more: Sequence[str]) -> Corpus:

@@ -90,7 +90,9 @@ def advice(ex: BaseException, folder: Path) -> str:
     if is_disk_full(ex):
         return f"{kept}: make room there, then {again}; or set NANOGPT_HOME to another place and train again"
     match getattr(ex, "errno", None):
-        case errno.EACCES | errno.EPERM | errno.EROFS:
+        case errno.EROFS:
+            return f"{kept}: mount the disk of {folder.parent} for writing, then {again}"
+        case errno.EACCES | errno.EPERM:
             refused = Path(os.fsdecode(getattr(ex, "filename", None) or folder)).parent
             return f"{kept}: make {refused} writable, then {again}"
         case errno.ENOENT | errno.ENOTDIR:
