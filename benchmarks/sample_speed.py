@@ -101,7 +101,7 @@ def measure(size: str, seconds: float, with_torch: bool) -> dict:
     cache = model.new_cache()
     model.logits(prompt, cache)
     # Of the embedding a token reads one row.
-    matrices = [*(m for _, _, *layer in model.layers for m in layer), model.output]
+    matrices = [*(m[0] for _, _, *layer in model.layers for m in layer), model.output]
     inputs = [(np.ones(len(m), np.float32), m) for m in matrices]
     flat = [m.reshape(-1) for m in matrices]
     n_bytes = sum(m.nbytes for m in matrices)

@@ -11,6 +11,8 @@ SHAPES = [
     ("qwen3", {}),
     ("qwen3", {"tied": False, "n_kv_head": 4}),
     ("qwen3", {"n_kv_head": 1, "rope_theta": 100.0}),
+    ("joined", {"tied": False}),
+    ("joined", {"n_embd": 48, "n_head": 6, "n_kv_head": 3}),
     ("gpt2", {}),
     ("gpt2", {"activation": "gelu", "n_inner": 40}),
 ]
@@ -20,11 +22,25 @@ IDS = np.random.default_rng(0).integers(0, 400, 32).tolist()
 @pytest.fixture(params=SHAPES, ids=str)
 def models(request):
     arch, changes = request.param
-    config = tiny_config(arch, **changes)
+    config = tiny_config("qwen3" if arch == "joined" else arch, **changes)
     tensors = random_tensors(config)
+    if arch == "joined":
+        tensors = side_by_side(tensors, config.n_kv_head)
     module = gpt_torch.build(config).eval()
     module.load_state_dict({k: torch.from_numpy(v) for k, v in tensors.items()})
-    return gpt_numpy.build(config, tensors), module
+    ours = gpt_numpy.build(config, tensors)
+    assert ours.blocks == (config.n_kv_head if arch == "joined" else 1)
+    return ours, module
+
+
+def side_by_side(tensors, n):
+    """Tensors like those of n joined models: the matrices of layers are zeros but for n blocks."""
+    return {
+        name: tensor * np.kron(np.eye(n, dtype=np.float32), np.ones(np.array(tensor.shape) // n, np.float32))
+        if name.endswith("_proj.weight")
+        else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 @pytest.mark.parametrize("length", [1, 2, 31, 32])
@@ -62,6 +78,15 @@ def test_more_than_the_context_is_refused(models):
     model, _ = models
     with pytest.raises(ValueError, match="33 tokens do not fit a context of 32"):
         model.logits([1], model.new_cache(), 32)
+
+
+@pytest.mark.parametrize("name", ["q", "o", "gate", "down"])
+def test_one_number_between_the_blocks_counts(name):
+    config = tiny_config()
+    tensors = side_by_side(random_tensors(config), 2)
+    (matrix, *_) = (tensor for key, tensor in tensors.items() if key.endswith(f"{name}_proj.weight"))
+    matrix[0, -1] = 0.1
+    assert gpt_numpy.build(config, tensors).blocks == 1
 
 
 def test_far_gates_warn_of_nothing():

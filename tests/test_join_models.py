@@ -19,6 +19,7 @@ from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.recipe import resolve
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import read_state, write_teacher
+from llm_nanogpt import gpt_numpy
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.gpt_torch import build
 
@@ -50,6 +51,16 @@ def test_copies_of_a_model_predict_joined_what_it_predicts_whatever_their_size()
     joined = join([one, of_size(one, 3.0), of_size(one, 0.2)])
     assert joined.config == joined_config(one.config, 3)
     torch.testing.assert_close(joined.logits(IDS), one.logits(IDS), rtol=1e-4, atol=1e-4)
+
+
+def test_sampling_leaves_out_the_zeros_of_a_joined_model():
+    joined = join([model(seed) for seed in range(3)])
+    ours = gpt_numpy.build(joined.config, {name: t.numpy() for name, t in joined.state_dict().items()})
+    assert ours.blocks == 3 and sum(
+        m.size for *_, qkv, o, up, down in ours.layers for m in (qkv, o, up, down)
+    ) == (sum(p.count_nonzero() for name, p in joined.named_parameters() if name.endswith("_proj.weight")))
+    logits = ours.logits(IDS[0].tolist(), ours.new_cache())
+    torch.testing.assert_close(torch.from_numpy(logits), joined.logits(IDS)[0], rtol=1e-4, atol=1e-4)
 
 
 def test_a_joined_model_is_near_the_mean_of_the_logits_and_no_model_alone_is():
