@@ -242,6 +242,11 @@ class Tokenizer:
         return sorted((token, i) for i, token in self._bytes.items())
 
     @cached_property
+    def texts(self) -> list[str]:
+        """The text of each id; "" for `<|endoftext|>` and unused ids, U+FFFD for a part of a character."""
+        return [self.token_bytes(i).decode("utf-8", "replace") for i in range(self.n_vocab)]
+
+    @cached_property
     def numbers(self) -> np.ndarray:
         """Ids of the tokens that are digits, with or without a space before them, sorted (n,)."""
         import numpy as np
@@ -283,10 +288,7 @@ class Tokenizer:
     def _tokens_that(self, is_so: Callable[[str], bool]) -> np.ndarray:
         import numpy as np
 
-        which = np.zeros(self.n_vocab, dtype=bool)
-        for i, token in self._bytes.items():
-            which[i] = i != self.eot and is_so(token.decode(errors="replace"))
-        return which
+        return np.fromiter(map(is_so, self.texts), bool, self.n_vocab)
 
     @cached_property
     def extends_word(self) -> np.ndarray:

@@ -21,6 +21,10 @@ class Vocabulary(Hashable, Protocol):
     def token_bytes(self, token: int) -> bytes: ...
 
     @property
+    def texts(self) -> list[str]:  # of each id; U+FFFD stands for a part of a character
+        ...
+
+    @property
     def numbers(self) -> np.ndarray:  # ids, sorted (n,)
         ...
 
@@ -45,5 +49,4 @@ def ids_where(tokenizer: Vocabulary, is_such: Callable[[str], object]) -> np.nda
     """Ids of the tokens of whose text `is_such` is true, (n,). U+FFFD stands for a part of a character."""
     import numpy as np
 
-    texts = (tokenizer.token_bytes(i).decode("utf-8", "replace") for i in range(tokenizer.n_vocab))
-    return np.array([i for i, text in enumerate(texts) if is_such(text)], np.intp)
+    return np.array([i for i, text in enumerate(tokenizer.texts) if is_such(text)], np.intp)

@@ -48,9 +48,11 @@ def tokens_within_line(tokenizer: Vocabulary, fences: tuple[str, ...], begun: bo
     import numpy as np
 
     some = []
-    for i in range(tokenizer.n_vocab):
-        text = ("x" if begun else "") + tokenizer.token_bytes(i).decode("utf-8", "ignore")
-        if any(fences_within_line(line, fence) for line in text.split("\n") for fence in fences):
+    for i, text in enumerate(tokenizer.texts):
+        if not any(fence in text for fence in fences):  # nearly all
+            continue
+        lines = f"{'x' * begun}{text}".split("\n")
+        if any(fences_within_line(line, fence) for line in lines for fence in fences):
             some.append(i)
     return np.array(some, np.intp)
 

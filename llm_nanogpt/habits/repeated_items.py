@@ -31,6 +31,7 @@ FEWEST, AGAIN = 200, 0.03
 COMPLETES, ENDS = 3.0, 6.0
 PROMPT = 500  # characters at the end of the prompt that count
 
+_ENDS = frozenset("\n,;")
 _BETWEEN = re.compile(r"[\n,;]|(?<=[.!?])\s")
 _MARKS = " \t-*+.)([]\"'0123456789"
 
@@ -68,7 +69,7 @@ class Part(NamedTuple):
 
 @lru_cache(2**14)
 def part_of_item(text: str) -> Part:
-    ends = any(mark in text for mark in "\n,;")
+    ends = not _ENDS.isdisjoint(text)
     letters = "" if ends else fold(text.strip(" \t\r-*+.)([]\"'"))
     return Part(letters, ends, text[:1].isspace(), text.endswith((".", "!", "?")))
 
