@@ -188,6 +188,7 @@ def test_rows_that_repeat_each_other_are_no_sentences_from_the_first_steps_on():
         "words and short phrases",
         "words and short phrases",
     ]
+    assert reads_like(0.416, of_gzip=0.69) == "sentences that mean little"
     assert reads_like(1.2, of_gzip=0.5) == reads_like(1.2)
     assert reads_like(3.9, of_gzip=0.97) == "pieces of words"
     few_steps = replace(FIGURES, val_bpb=0.52, bits_per_letter=0.52, gzip_bpb=0.6)

@@ -27,7 +27,7 @@ LEVELS = (
 )
 # The fraction of gzip's score from which on no better level is claimed. Of prose the bounds above come to the
 # same, but rows that repeat each other have low scores from the first steps on ("What a score reads like").
-OF_GZIP = ((0.72, 2), (0.95, 3))
+OF_GZIP = ((0.55, 1), (0.72, 2), (0.95, 3))
 WITH_FAULTS = ", with faults that rows do not have"
 ODD = "odd in them"  # the heading of these
 NO_PROSE = "text without sentences, like the rows: compare the two"
