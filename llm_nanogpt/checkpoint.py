@@ -63,12 +63,17 @@ class Checkpoint:
         return "-".join(filter(None, parts))
 
     @property
+    def trained(self) -> str:
+        """When it was trained last, UTC, ISO 8601; "" if that is not known."""
+        return str((self.meta.get("training") or {}).get("updated") or "")
+
+    @property
     def summary(self) -> str:
         """For someone about to replace it: "577 rows, 1.878 bits per byte, trained 2026-11-26"."""
-        source, score, training = (self.meta.get(key) or {} for key in ("source", "score", "training"))
+        source, score = (self.meta.get(key) or {} for key in ("source", "score"))
         facts = [counted(source.get("rows") or 0, "row")]
         facts += [f"{score['val_bpb']:.3f} bits per byte"] if score.get("val_bpb") is not None else []
-        facts += [f"trained {training['updated'][:10]}"] if training.get("updated") else []
+        facts += [f"trained {self.trained[:10]}"] if self.trained else []
         return ", ".join(facts)
 
 

@@ -16,7 +16,7 @@ from datasette_nanogpt.training.join_models import best_alike, join, models_to_j
 from datasette_nanogpt.training.joined_size import joined_config
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
-from datasette_nanogpt.training.recipe import resolve
+from datasette_nanogpt.training.recipe import plan_stages
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import read_state, write_teacher
 from llm_nanogpt import gpt_numpy
@@ -90,14 +90,14 @@ def test_only_models_of_one_shape_are_joined_and_only_so_many(tmp_path, monkeypa
 
 
 def test_models_that_were_stopped_early_are_not_joined_and_the_best_come_first():
-    _, stages = resolve(TrainOptions("a.db", "t", minutes=1e4, device="cpu"), 200_000, 1024, "cpu")
+    _, stages = plan_stages(TrainOptions("a.db", "t", minutes=1e4, device="cpu"), 200_000, 1024, "cpu")
     alike = [stages[-1]] * 4
     assert best_alike(alike, 3, {0: 2.02, 1: 2.0, 2: 2.1}) == [1, 0, None]
     assert best_alike(alike[:2], 1, {}) == [None, 0]
 
 
 def test_a_plan_counts_the_joined_model_in_memory_and_on_the_disk():
-    _, stages = resolve(TrainOptions("a.db", "t", minutes=1e4, device="cpu"), 200_000, 1024, "cpu")
+    _, stages = plan_stages(TrainOptions("a.db", "t", minutes=1e4, device="cpu"), 200_000, 1024, "cpu")
     alike = [stage for stage in stages if stage.config == stages[-1].config]
     assert len(alike) > 3  # so many minutes, even on the slowest machine
     joined = planned_parameters(stages, {})

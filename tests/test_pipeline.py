@@ -27,7 +27,7 @@ from datasette_nanogpt.training.failures import explain
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.plan_reasons import times
-from datasette_nanogpt.training.recipe import resolve
+from datasette_nanogpt.training.recipe import plan_stages
 from datasette_nanogpt.training.results import Results
 from datasette_nanogpt.training.train import train_table
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights, write_weights
@@ -439,7 +439,7 @@ def test_several_processes_are_planned_for_as_fast_as_they_are_together(options,
     wanted, rates = replace(options, max_iters=None, batch_size=4), {}
     for processes in (1, 4):
         monkeypatch.setattr(recipe, "rank_and_size", lambda processes=processes: (0, processes))
-        _, [(_, settings)] = resolve(wanted, 10_000, 300, "cpu")
+        _, [(_, settings)] = plan_stages(wanted, 10_000, 300, "cpu")
         rates[processes] = settings.learning_rate
     assert rates == {1: 0.02, 4: 0.01}  # of a text that is read 0.9 times, and 3.5 times
 
@@ -453,7 +453,7 @@ def test_a_rate_of_ones_own_leaves_the_shrinking_as_it_is(options):
     shrinking = set()
     for rate in (None, 0.005):
         wanted = replace(options, max_iters=10**6, learning_rate=rate)
-        _, [(_, settings)] = resolve(wanted, 10_000, 300, "cpu")
+        _, [(_, settings)] = plan_stages(wanted, 10_000, 300, "cpu")
         shrinking.add(round(settings.learning_rate * settings.weight_decay, 9))
     assert len(shrinking) == 1 and shrinking != {0.0}
 

@@ -44,7 +44,7 @@ from datasette_nanogpt.training.population import (
 )
 from datasette_nanogpt.training.rates import choose_rates
 from datasette_nanogpt.training.reading import Reading
-from datasette_nanogpt.training.recipe import resolve
+from datasette_nanogpt.training.recipe import plan_stages
 from datasette_nanogpt.training.sizes import SIZES, make_config
 from llm_nanogpt.errors import NanogptError
 
@@ -139,10 +139,10 @@ def test_left_time_goes_into_teachers_where_the_model_still_has_time_to_learn(si
         flops = [flops_per_token(each.config) for each in models]
         assert flops == sorted(flops) and all(t.epochs >= MAX_EPOCHS for t in p.teachers)
         assert len({each.batch_size for each in models}) == 1
-        for name in ("budget_fraction", "minutes"):
+        for name in ("share", "minutes"):
             values = [getattr(each, name) for each in models]
             assert values == sorted(values) and values[0] > 0
-        assert models[0].budget_fraction < 1 == p.budget_fraction
+        assert models[0].share < 1 == p.share
         steps = [t.max_iters for t in p.teachers]
         assert [*steps, p.max_iters] == sorted({*steps, p.max_iters})
 
@@ -592,7 +592,7 @@ def test_a_gpu_is_measured_with_steps_of_one_window_and_of_many(monkeypatch, tok
         return GPU["flops" if windows == 1 else "flops_of_many"]
 
     monkeypatch.setattr(measure, "training_flops", training_flops)
-    _, stages = resolve(TrainOptions("blog.db", ("entry",), minutes=10.0), tokens, 8192, "cuda")
+    _, stages = plan_stages(TrainOptions("blog.db", ("entry",), minutes=10.0), tokens, 8192, "cuda")
     assert measured == [1, 16] and (stages[-1].settings.batch_size >= 8) == (tokens >= LONG_TEXT)
 
 

@@ -10,7 +10,7 @@ from datasette_nanogpt.training.score_schedule import ScoreSchedule
 
 
 def test_warmup_stable_decay():
-    schedule = LRSchedule(length=100, warmup_steps=9, decay_fraction=0.5)
+    schedule = LRSchedule(length=100, warmup_steps=9, decay_share=0.5)
     assert schedule.get_lr_scale(0, 0) == pytest.approx(0.1)
     assert schedule.get_lr_scale(9, 9) == schedule.get_lr_scale(50, 50) == 1
     assert schedule.get_lr_scale(75, 75) == pytest.approx(0.5)
@@ -19,18 +19,18 @@ def test_warmup_stable_decay():
 
 
 def test_progress_goes_from_zero_to_one():
-    schedule = LRSchedule(length=100, warmup_steps=9, decay_fraction=0.5)
+    schedule = LRSchedule(length=100, warmup_steps=9, decay_share=0.5)
     assert [schedule.progress(now) for now in (0, 25, 100, 110)] == [0, 0.25, 1, 1]
 
 
 def test_constant_rate_never_decays():
-    schedule = LRSchedule(length=100, warmup_steps=0, decay_fraction=0)
+    schedule = LRSchedule(length=100, warmup_steps=0, decay_share=0)
     assert schedule.get_lr_scale(99, 99) == 1
 
 
 @pytest.mark.parametrize("at", [5.0, 40.0, 80.0])
 def test_an_early_stop_anneals_from_where_it_is(at):
-    schedule = LRSchedule(length=100, warmup_steps=9, decay_fraction=0.5)
+    schedule = LRSchedule(length=100, warmup_steps=9, decay_share=0.5)
     before = schedule.get_lr_scale(int(at), at)
     schedule.anneal(int(at), at, 10)
     assert schedule.get_lr_scale(int(at), at) == pytest.approx(before)
@@ -39,7 +39,7 @@ def test_an_early_stop_anneals_from_where_it_is(at):
 
 
 def test_an_early_stop_never_lasts_longer_than_the_run():
-    schedule = LRSchedule(length=100, warmup_steps=0, decay_fraction=0.5)
+    schedule = LRSchedule(length=100, warmup_steps=0, decay_share=0.5)
     schedule.anneal(97, 97, 10)
     assert schedule.done(100)
 

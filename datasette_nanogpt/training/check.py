@@ -235,7 +235,7 @@ def _others(options: TrainOptions, home: Path) -> str:
         source = model.meta.get("source") or {}
         same = is_same_database(source.get("database"), options.database)
         if same and named in ("", (source.get("table") or "").lower()):
-            models.append(((model.meta.get("training") or {}).get("updated") or "", name))
+            models.append((model.trained, name))
     names = [name for _, name in sorted(models, reverse=True)]
     rows = "these tables" if len(options.tables) > 1 else "this table" if options.tables else "this database"
     trained = f"{list_names(names, 5)} {'were' if names[1:] else 'was'} trained on {rows}"

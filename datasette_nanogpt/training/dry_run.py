@@ -37,7 +37,7 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
     from llm_nanogpt.device import choose_device
 
     from .preparation import describe_plan, plan_models, prepare_text
-    from .replaced import look_at
+    from .replaced import find_replaced
 
     home, final = nanogpt_home(), nanogpt_home() / options.model_name
     make_home(home)
@@ -48,4 +48,4 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
         (staging / "training").mkdir(parents=True)
         text = yield from prepare_text(options, corpus, staging / "training", home)
         folder = plan_models(options, corpus, text, staging, final, device)
-    yield describe_plan(folder, device_reason, look_at(final, folder.meta))
+    yield describe_plan(folder, device_reason, find_replaced(final, folder.meta))

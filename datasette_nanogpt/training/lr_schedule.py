@@ -53,7 +53,7 @@ class LRSchedule:
 
     length: float
     warmup_steps: int
-    decay_fraction: float  # of the length, at its end; 0: constant, as with nanoGPT's decay_lr = False
+    decay_share: float  # of the length, at its end; 0: constant, as with nanoGPT's decay_lr = False
     # Set by anneal(): when the early decay began, from which fraction of the rate, and how long it takes.
     stop_at: float | None = None
     stop_from: float = 1.0
@@ -68,9 +68,9 @@ class LRSchedule:
         if self.stop_at is not None:
             left = 1 - (now - self.stop_at) / max(self.stop_length, 1e-9)
             return self.stop_from * min(1.0, max(0.0, left))
-        if not self.decay_fraction:
+        if not self.decay_share:
             return warmup
-        return warmup * min(1.0, max(0.0, (self.length - now) / (self.length * self.decay_fraction)))
+        return warmup * min(1.0, max(0.0, (self.length - now) / (self.length * self.decay_share)))
 
     def progress(self, now: float) -> float:
         """The fraction of the length that is over, 0 to 1."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from llm_nanogpt.errors import NanogptError
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 CHUNK = 2**22  # bytes of a value in the store, which refuses those of more than 8 MB
 WAIT_SECONDS = 0.2  # between two looks at what the other processes have finished
 WAITING = Busy("waiting for the models that other processes train")
+Work = tuple[Stage, Position]  # a stage, and where it begins or goes on
 
 
 @dataclass(frozen=True)
@@ -67,21 +68,13 @@ def next_position(stages: Sequence[Stage], position: Position, trained: set[int]
     return start_of(stages, following, position)
 
 
-def next_work(
-    stages: Sequence[Stage], position: Position, processes: int, trained: set[int]
-) -> list[tuple[Stage, Position]]:
+def next_work(stages: Sequence[Stage], position: Position, processes: int, trained: set[int]) -> list[Work]:
     """The stage at `position` and where it begins. If there are as many members of its generation left as
     processes, one for each process: they have the time of all of them, as they share it."""
     numbers = at_once([s for _, s in stages], position.stage, processes, trained)
     last = stages[numbers[-1]].settings
-    shared: dict[str, Any] = {"minutes": last.minutes, "share": last.share} if len(numbers) > 1 else {}
-    return [
-        (
-            Stage(stages[number].config, replace(stages[number].settings, **shared)),
-            start_of(stages, number, position),
-        )
-        for number in numbers
-    ]
+    shared = {"minutes": last.minutes, "share": last.share} if len(numbers) > 1 else {}
+    return [(stages[n].changed(**shared), start_of(stages, n, position)) for n in numbers]
 
 
 # ---- In the other processes

@@ -78,7 +78,7 @@ class Plan:
     why: str
     minutes: float | None  # at most
     member: Member  # its place among the models of the run
-    budget_fraction: float = 1.0  # the fraction of the run's work that is done when this model is trained
+    share: float = 1.0  # the fraction of the run's work that is done when this model is trained
     teachers: tuple[Plan, ...] = ()  # the models before it; max_iters count from the first one's start
     joined: int = 0  # how many models are joined into one in the end
 
@@ -292,8 +292,8 @@ def _plan_members(run: _Run, members: Sequence[Member], why: str) -> list[Plan]:
         # The last model ends after all its epochs, too, should the machine become faster.
         steps += run.reading.steps(member, fewest_epochs=MAX_EPOCHS if member is members[-1] else 0.0)
         limit = (run.budget.minutes or math.inf) * min(1, DELAY * fraction)
-        plans.append(replace(run.plan(member, steps, why), budget_fraction=fraction, minutes=limit))
-    plans[-1] = replace(plans[-1], budget_fraction=1.0, minutes=run.budget.minutes)
+        plans.append(replace(run.plan(member, steps, why), share=fraction, minutes=limit))
+    plans[-1] = replace(plans[-1], share=1.0, minutes=run.budget.minutes)
     return plans
 
 

@@ -15,7 +15,7 @@ from .join_models import JOINING_BYTES, planned_parameters
 from .memory import estimate_memory
 from .model_folder import ModelFolder
 from .options import TrainOptions
-from .recipe import largest_workload, resolve
+from .recipe import largest_workload, plan_stages
 from .replaced import Replaced
 
 
@@ -42,7 +42,7 @@ def plan_models(
     not fit in the memory or on the disk."""
     tokenizer, counts = text
     tokens = counts["train_tokens"]
-    why, stages = resolve(options, tokens, tokenizer.n_vocab, device, counts["titles"])
+    why, stages = plan_stages(options, tokens, tokenizer.n_vocab, device, counts["titles"])
     why += check_disk(staging, stages, tokens, planned_parameters(stages, options.given()))
     config = stages[0].config
     tokenizer.save(staging, config.block_size)

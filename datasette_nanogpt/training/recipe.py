@@ -30,7 +30,7 @@ NANOGPT_RECIPE = {
 }
 # The last part of a run, in which the learning rate goes down in a straight line to 0. With 0.75 the score
 # was 0.6% worse (LOG.md, "Readings and decay, once more").
-DECAY_FRACTION = 0.5
+DECAY_SHARE = 0.5
 # The most tokens of a step on CUDA; a guess: no such run was measured yet.
 GPU_STEP_TOKENS = 65_536
 
@@ -80,8 +80,12 @@ class Stage(NamedTuple):
     config: GPTConfig
     settings: Settings
 
+    def changed(self, **settings: Any) -> Stage:
+        """The same model with other settings."""
+        return Stage(self.config, replace(self.settings, **settings))
 
-def resolve(
+
+def plan_stages(
     options: TrainOptions, train_tokens: int, vocab_size: int, device: str, titles: bool = False
 ) -> tuple[str, list[Stage]]:
     """The models of a run on a text of `train_tokens` tokens and how each is trained, with a reason in words.
@@ -145,7 +149,7 @@ def _settings(options: TrainOptions, plan: Plan, stage: int, minutes: float | No
             "learning_rate": plan.learning_rate,
             "weight_decay": decay,
             "warmup_steps": plan.warmup_steps,
-            "decay_share": DECAY_FRACTION,
+            "decay_share": DECAY_SHARE,
         }
     if options.learning_rate is not None:
         recipe = recipe | {"learning_rate": options.learning_rate}
@@ -161,7 +165,7 @@ def _settings(options: TrainOptions, plan: Plan, stage: int, minutes: float | No
         member=place.number,
         teachers=place.teachers,
         teacher_weights=place.weights,
-        share=plan.budget_fraction,
+        share=plan.share,
         run_minutes=minutes,
         **device_settings(device, options.compile, plan.config.arch),
         **recipe,

@@ -66,20 +66,14 @@ def reopen_stages(
     max_iters = max_iters_of_resume(options, meta, step)
     if "max_iters" not in meta["options"]:  # what the planner chose stays: other models follow in more time
         max_iters = max_iters or last.max_iters
-    return [
-        *(  # a run may now end in one of these
-            Stage(
-                config,
-                replace(
-                    settings,
-                    minutes=smaller(settings.minutes, minutes),
-                    max_iters=smaller(settings.max_iters, max_iters),
-                ),
-            )
-            for config, settings in stages[:-1]
-        ),
-        Stage(stages[-1].config, replace(last, minutes=minutes, max_iters=max_iters)),
+    before = [  # a run may now end in one of these
+        stage.changed(
+            minutes=smaller(stage.settings.minutes, minutes),
+            max_iters=smaller(stage.settings.max_iters, max_iters),
+        )
+        for stage in stages[:-1]
     ]
+    return [*before, stages[-1].changed(minutes=minutes, max_iters=max_iters)]
 
 
 def _settings(known: dict[str, Any], stage: int) -> Settings:

@@ -41,7 +41,7 @@ class Replaced:
         }
 
 
-def look_at(final: Path, meta: dict[str, Any]) -> Replaced | None:
+def find_replaced(final: Path, meta: dict[str, Any]) -> Replaced | None:
     """The model in the folder `final`, for a run whose nanogpt.json will be `meta`. None if there is none."""
     if not final.exists():
         return None
@@ -65,9 +65,8 @@ def _words(model: Checkpoint | None, bpb: float | None) -> str:
     The other may be a model of a table that not everybody may see, so this says no more."""
     if model is None:
         return "a folder that holds no model that can be opened"
-    updated = (model.meta.get("training") or {}).get("updated")
     facts = [f"{bpb:.3f} bits per byte"] if bpb is not None else []
-    facts += [f"trained {updated[:16].replace('T', ' ')} UTC"] if updated else []
+    facts += [f"trained {model.trained[:16].replace('T', ' ')} UTC"] if model.trained else []
     return ", ".join(facts) or "of unknown score"
 
 
@@ -105,7 +104,7 @@ def kept_at_first_score(final: Path) -> list[str]:
     """`what_is_kept` if the model in the folder `final` is replaced by one of the same rows; empty if there
     is none."""
     model = find_checkpoint(final)
-    plan = look_at(final, model.meta) if model else None
+    plan = find_replaced(final, model.meta) if model else None
     return what_is_kept({"name": final.name} | plan.as_plan()) if plan else []
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ..events import Position
 from . import choose_members
@@ -61,7 +60,7 @@ def next_stages(
                 s = student_settings(s, member, reading)
             kept[i] = _in_place(Stage(config, s), member, i, step)
     # Whichever is the last one now has all the time that is left.
-    kept[-1] = Stage(kept[-1].config, replace(kept[-1].settings, minutes=settings.minutes))
+    kept[-1] = kept[-1].changed(minutes=settings.minutes)
     which = "model is" if len(out) == 1 else "models are"
     return kept, f"Steps take longer than planned, so {len(out)} {which} left out." if out else ""
 
@@ -102,5 +101,5 @@ def why_no_more(models: int, better: bool) -> str:
 
 def _in_place(stage: Stage, member: Member, number: int, max_iters: int) -> Stage:
     """A stage as number `number` of its run, which ends at that step."""
-    settings = replace(stage.settings, stage=number, max_iters=max_iters, teachers=member.teachers)
-    return Stage(stage.config, replace(settings, generation=member.generation, member=member.number))
+    place = {"generation": member.generation, "member": member.number, "teachers": member.teachers}
+    return stage.changed(stage=number, max_iters=max_iters, **place)

@@ -14,13 +14,13 @@ from llm_nanogpt.titles import Titles
 from llm_nanogpt.tokenizer import Tokenizer
 
 from ..data.dataloader import Tokens, Windows
-from ..events import Busy, Position, TrainState
+from ..events import Busy, TrainState
 from .distributed import Command, ProcessGroup, leave_signals_to_rank_0
 from .evaluate import estimate_loss, sample_writer
 from .init_bigrams import init_from_bigrams
 from .init_induction import init_induction_heads
 from .measure import bf16_may_pay
-from .members import train_member
+from .members import Work, train_member
 from .nodes import Courier, courier_of, files_of_stage
 from .process import training_begins
 from .recipe import Stage
@@ -28,8 +28,6 @@ from .teacher_probs import TeacherProbs, file_bytes, write_teacher_probs
 from .train_state import read_state, read_teacher, teacher_probs_file
 from .trainer import Training
 
-# A stage, and where it begins or goes on.
-Work = tuple[Stage, Position]
 # From rank 0 to all, None at the end: the model folder, the work of each process or one that all do together,
 # the corpus as in nanogpt.json, and whether the folder has a state of this model.
 Message = tuple[Path, Sequence[Work], dict[str, Any], bool]

@@ -48,7 +48,7 @@ from .preparation import describe_plan, plan_models, prepare_text
 from .prompt import prompt_from, to_try
 from .recipe import check_stages
 from .reopen import reopen
-from .replaced import look_at
+from .replaced import find_replaced
 from .replan import next_stages
 from .results import Results
 from .run_before import score_of_run_before
@@ -81,7 +81,7 @@ class TableRun:
         state, replaces = None, None
         if corpus:
             self.folder = yield from self.prepare(corpus, final)
-            replaces = look_at(final, self.folder.meta)
+            replaces = find_replaced(final, self.folder.meta)
             self.folder.keep = replaces is not None and replaces.keep
         else:
             self.folder, state = reopen(self.options, meta, final, self.device)

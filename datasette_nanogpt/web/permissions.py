@@ -128,12 +128,7 @@ async def models_of_table(
         return of.database == database and table in of.tables
 
     models = await visible_models(datasette, actor, here)
-    return sorted(models, key=lambda model: trained(model[0]), reverse=True)
-
-
-def trained(checkpoint: Checkpoint) -> str:
-    """When a model was trained last, UTC, ISO 8601; "" if that is not known."""
-    return str((checkpoint.meta.get("training") or {}).get("updated") or "")
+    return sorted(models, key=lambda model: model[0].trained, reverse=True)
 
 
 async def may(datasette: Datasette, actor: Actor, action: str, origin: Origin | None) -> bool:

@@ -13,6 +13,7 @@ from llm_nanogpt.change_steps import replaced
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.counts import counted
 
+from ..formatting import in_minutes
 from ..registry.manage import find_checkpoint
 from ..registry.resume import begun_by, kept_state, minutes_given, minutes_left, minutes_to_offer
 from ..registry.runs import DIVERGED, OVER, find_runs, plan_of, settings_of
@@ -56,7 +57,7 @@ def unused_minutes(home: Path, run: Run) -> str:
     left, given = minutes_left(home, run), minutes_given(home, run)
     if not left or run["status"] not in OVER:
         return ""
-    return f"{left:g} of its {given:g} minute{'' if given == 1 else 's'} {'is' if left == 1 else 'are'} left."
+    return f"{left:g} of its {in_minutes(given)} {'is' if left == 1 else 'are'} left."
 
 
 def why_gone(home: Path, run: Run) -> str:

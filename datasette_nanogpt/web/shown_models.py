@@ -44,7 +44,7 @@ async def models_as_json(
                 "parameters": checkpoint.config.parameters,
                 "val_bpb": score.get("val_bpb"),
                 "reads_like": (verdict.get("lines") or {}).get("reads like"),
-                "trained": (checkpoint.meta.get("training") or {}).get("updated"),
+                "trained": checkpoint.trained or None,
             }
         )
     return models

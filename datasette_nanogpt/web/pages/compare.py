@@ -13,7 +13,7 @@ from datasette.app import Datasette
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
 
-from ...formatting import duration, time_left
+from ...formatting import duration, in_minutes, time_left
 from ...registry.db import registry
 from ...registry.metrics import mean_speed, metrics_after, samples_after
 from ...registry.runs import OVER, find_run, plan_of, settings_of
@@ -267,7 +267,7 @@ def _notes(runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]], eq
             notes.append(why_no_score(run))
         elif run["status"] not in OVER:
             minutes = settings_of(run).get("minutes")
-            of = f" of {minutes:g} minute{'' if minutes == 1 else 's'}" if minutes else ""
+            of = f" of {in_minutes(minutes)}" if minutes else ""
             left = f", {time_left(run['eta'])}" if run["eta"] is not None and not last_part(run) else ""
             here = f"After {after}; {now.format('now')}{of}" if now else f"After {trained}{of}"
             notes.append(f"{here if equal_times else f'Still training, {trained}{of}'}{left}")
