@@ -94,14 +94,14 @@ class Prepared:
     tokenizer: str  # bpe, gpt2 or char
     device_reason: str
     plan_reason: str
-    resumed_from: int | None  # step
+    resumed_from: int | None  # the step that a resumed run goes on from
     replaces: str | None = None  # what is known of the model of that name; it stays until there is a score
     replaces_bpb: float | None = None  # of the model that is then kept; None: not on the same held-out text
     gzip_bpb: float | None = None  # what gzip makes of the held-out text, in bits per byte
     letters: float | None = None  # for each byte of that text (verdict.count_letters); None: it is no prose
-    kept_bytes: int | None = None  # on disk, of the same: `llm nanogpt restore` brings it back
-    kept: str | None = None  # the same in words, and `deleted`: the other one, if there were two of that name
-    deleted: str | None = None
+    kept_bytes: int | None = None  # size on disk of the model that `llm nanogpt restore` then brings back
+    kept: str | None = None  # that model in words
+    deleted: str | None = None  # the other one in words, if there were two of that name already
     keeps_older: bool = False  # whether the one that is kept is the older of these two
     memory: int | None = None  # bytes that each process will hold at most, of the GPU if it has one; about
 
@@ -113,7 +113,7 @@ class Prepared:
 class Speed:
     """How the steps will run, announced before the first where there was a choice."""
 
-    bf16: bool  # autocast
+    bf16: bool  # whether matrix products are in bfloat16
     compiled: bool
     flops_per_token: int  # of the model, forward and backward
     machine_flops: float | None  # FLOP/s in matrix products, in this process; None: not measured
@@ -132,7 +132,7 @@ class Step:
     learning_rate: float
     seconds: float  # of training so far, over all resumes
     progress: float  # 0 to 1
-    eta: float  # seconds
+    eta: float  # seconds that are left
     memory: int | None  # bytes, the most that the process has held at once
 
 
@@ -188,9 +188,9 @@ class Position:
     """Where a run is."""
 
     step: int = 0  # over all models of the run, and all resumes
-    seconds: float = 0.0  # of training, the same
+    seconds: float = 0.0  # of training, over all models and resumes
     best: float = math.inf  # bits per byte, of all scores so far
-    best_before: float = math.inf  # the same of generations before that of the model in training; not saved
+    best_before: float = math.inf  # of the scores of earlier generations; not saved
     windows: int = 0  # drawn from the training text so far
     stage: int = 0  # which model of the run is in training, from 0
     start_step: int = 0  # `step` at the start of this model
@@ -227,7 +227,7 @@ class Finished:
     seconds: float  # of training, over all resumes
     seconds_left: float  # how much of the given minutes was not used
     val_bpb: float  # bits per byte, of the model that is kept
-    val_loss: float  # nats a token, the same
+    val_loss: float  # nats a token, of the same model
     mfu: float | None  # model FLOPs utilisation of this run's steps, 0 to 1; None: not measured
     epochs: float  # how often the last model that was trained has read the text
     models: int  # how many were trained

@@ -30,7 +30,7 @@ class Change:
 
     kind: str  # one of KINDS
     name: str
-    new_name: str = ""  # rename
+    new_name: str = ""  # rename: what it will be called
     keep: bool = False  # publish: whether the replaced model is kept for `restore`
     inode: int = 0  # publish, restore: inode of the folder that will be at `name`
     aliases: str = ""  # rename, remove: llm's file of aliases

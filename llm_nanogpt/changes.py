@@ -85,9 +85,10 @@ def remove(folder: Path, aliases: Path, registry: bool) -> None:
 
 
 def restore(folder: Path) -> None:
-    """Swap a model with the one that it replaced. Raises NanogptError if there is none."""
+    """Swap a model with the one that it replaced. Raises NanogptError if there is none, or if the model is
+    being trained."""
     kept = replaced(folder)
-    with hold(folder):
+    with refusals_told(folder), hold(folder):
         if not kept.is_dir():
             raise NanogptError(f"There is no model that {folder.name} replaced: nothing to restore")
         carry_out(folder.parent, Change("restore", folder.name, inode=kept.stat().st_ino))
@@ -114,6 +115,15 @@ def replaced_names(home: Path) -> list[str]:
     with suppress(OSError):
         return sorted(os.listdir(home / ".replaced"))
     return []
+
+
+@contextmanager
+def refusals_told(folder: Path) -> Iterator[None]:
+    """Turn an error of the disk, as this model is changed, into one line."""
+    try:
+        yield
+    except OSError as ex:
+        raise NanogptError(refused(folder, ex)) from ex
 
 
 def refused(folder: Path, ex: OSError) -> str:

@@ -18,7 +18,7 @@ from .changes import replaced_names
 from .checkpoint import checkpoints, describe, read_checkpoint
 from .counts import counted
 from .ctrl_c import ends_on_ctrl_c
-from .errors import NanogptError, WrongUsage, click_errors
+from .errors import WrongUsage, click_errors
 from .home import cache_bytes, cache_folder, check_readable, name_after, nanogpt_home
 from .listing import as_lines, as_table, details, facts, megabytes, size_on_disk
 from .names import check_free, folder_of
@@ -121,10 +121,7 @@ def restore(name: str) -> None:
       llm nanogpt restore nanogpt-blog
     """
     folder = folder_of(name)
-    try:
-        changes.restore(folder)
-    except OSError as ex:
-        raise NanogptError(changes.refused(folder, ex)) from ex
+    changes.restore(folder)
     is_now, kept = (describe(each) for each in (folder, replaced(folder)))
     click.echo(f"{folder.name} is now: {is_now}. Kept: {kept}", err=True)
 

@@ -85,7 +85,7 @@ class _LineByLine(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         lines = self.message.splitlines()
-        is_list = any(line.startswith(" ") for line in lines)  # of one problem
+        is_list = any(line.startswith(" ") for line in lines)  # one problem, and what it is about below
         for n, line in enumerate(lines):
             click.echo(line if is_list and n else f"Error: {line}", err=True)
 

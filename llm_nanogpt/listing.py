@@ -135,7 +135,7 @@ def as_lines(model: dict[str, Any]) -> Iterator[str]:
     known = {key: value for key, value in model.items() if value not in (None, "")}
     known["bytes_on_disk"] = megabytes(model["bytes_on_disk"])
     if "trained" in known:
-        known["trained"] = f"{_to_the_minute(known['trained'])} UTC"
+        known["trained"] = f"{to_the_minute(known['trained'])} UTC"
     names = {"bytes_on_disk": "on disk"}
     return aligned((names.get(key, key.replace("_", " ")), _formatted(value)) for key, value in known.items())
 
@@ -181,13 +181,13 @@ def _row(model: dict[str, Any]) -> tuple[str, ...]:
         "" if model["rows"] is None else f"{model['rows']:,}",
         f"{model['parameters'] / 1e6:.2f}M",
         "" if model["bits_per_byte"] is None else f"{model['bits_per_byte']:.3f}",
-        _to_the_minute(model["trained"] or ""),
+        to_the_minute(model["trained"] or ""),
         megabytes(model["bytes_on_disk"]),
         model["state"],
     )
 
 
-def _to_the_minute(time: str) -> str:
+def to_the_minute(time: str) -> str:
     """A time in UTC, as ISO 8601 has it, for people."""
     return time[:16].replace("T", " ")
 

@@ -1,13 +1,12 @@
-"""Renaming, removing and restoring a model: its folder, its aliases in llm, and its runs in the registry."""
+"""Renaming and removing a model: its folder, its aliases in llm, and its runs in the registry."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from llm_nanogpt import changes
-from llm_nanogpt.changes import hold
+from llm_nanogpt.changes import hold, refusals_told
 from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem, WrongUsage
 from llm_nanogpt.home import invalid_name, valid_name
@@ -47,7 +46,7 @@ def remove_model(folder: Path) -> list[str]:
     from llm_nanogpt.names import aliases_file, aliases_of
 
     aliases = aliases_of(folder.name)
-    with _at_work(folder), hold(folder):
+    with refusals_told(folder), hold(folder):
         _check_is_there(folder)
         changes.remove(folder, aliases_file(), registry=registry_file(folder.parent).exists())
     _tell_registry(folder.parent)
@@ -66,22 +65,13 @@ def rename_model(folder: Path, new_name: str) -> None:
     new = folder.with_name(new_name)
     if new == folder:
         raise WrongUsage(f"The model is called {new_name!r} already")
-    with _at_work(folder), hold(folder, new):
+    with refusals_told(folder), hold(folder, new):
         _check_is_there(folder)
         check_free(new_name)
         if new.exists():
             raise WrongUsage(f"There is a model {new_name!r} already: choose another name")
         changes.rename(folder, new_name, aliases_file(), registry=registry_file(folder.parent).exists())
     _tell_registry(folder.parent)
-
-
-def restore_model(folder: Path) -> None:
-    """Swap a model with the one that it replaced.
-
-    Raises NanogptError if there is none, or the model is being trained.
-    """
-    with _at_work(folder):
-        changes.restore(folder)
 
 
 def _tell_registry(home: Path) -> None:
@@ -95,12 +85,3 @@ def _tell_registry(home: Path) -> None:
 def _check_is_there(folder: Path) -> None:
     if not folder.exists():
         raise NanogptError(f"The model {folder.name!r} is no longer there: `llm nanogpt models` lists them")
-
-
-@contextmanager
-def _at_work(folder: Path) -> Iterator[None]:
-    """Turn an error of the disk into one line."""
-    try:
-        yield
-    except OSError as ex:
-        raise NanogptError(changes.refused(folder, ex)) from ex

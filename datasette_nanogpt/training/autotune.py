@@ -58,7 +58,7 @@ class TuningTask:
     bf16: bool | None  # None: to be tried
     compile: bool | None  # None: to be tried
     seconds: float  # until the run ends; inf: no limit
-    steps: float  # the same
+    steps: float  # until the run ends; inf: no limit
     compile_later: bool = False  # a trial of compiling waits until the caller asks for it
     is_student: bool = False  # which learns from a teacher's probabilities, too
 

@@ -38,7 +38,7 @@ class Command(IntEnum):
     STEP = 0  # train_step(lr_scale, progress)
     LOSS = 1  # add up the training loss
     EVALUATE = 2  # score the validation split, each process its part
-    END = 3  # of this model
+    END = 3  # this model is trained: another one may follow
     KEEP = 4  # keep a copy of the state, because the loss is in order
     BACK = 5  # go back to that copy
 

@@ -53,7 +53,7 @@ class Sample:
 class Oddity:
     """`texts` of `of` texts have what `rows` of `of_rows` rows have."""
 
-    kind: str  # of KINDS
+    kind: str  # a key of KINDS
     texts: int
     of: int
     rows: int

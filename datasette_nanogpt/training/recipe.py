@@ -48,7 +48,7 @@ class Settings:
     seed: int
     device: str
     compile: bool | None  # None: where a trial shows that it pays
-    bf16: bool | None  # the same
+    bf16: bool | None  # matrix products in bfloat16; None: where a trial shows that it pays
     minutes: float | None = None
     max_iters: int | None = None
     eval_interval: int | None = None  # steps between scores; None: by time

@@ -13,7 +13,7 @@ from typing import Any
 
 from llm_nanogpt.change_steps import replaced
 from llm_nanogpt.checkpoint import Checkpoint
-from llm_nanogpt.listing import megabytes, size_on_disk
+from llm_nanogpt.listing import megabytes, size_on_disk, to_the_minute
 
 from ..registry.manage import find_checkpoint
 
@@ -66,7 +66,7 @@ def _words(model: Checkpoint | None, bpb: float | None) -> str:
     if model is None:
         return "a folder that holds no model that can be opened"
     facts = [f"{bpb:.3f} bits per byte"] if bpb is not None else []
-    facts += [f"trained {model.trained[:16].replace('T', ' ')} UTC"] if model.trained else []
+    facts += [f"trained {to_the_minute(model.trained)} UTC"] if model.trained else []
     return ", ".join(facts) or "of unknown score"
 
 

@@ -29,7 +29,7 @@ LEVELS = (
 # same, but rows that repeat each other have low scores from the first steps on ("What a score reads like").
 OF_GZIP = ((0.55, 1), (0.72, 2), (0.95, 3))
 WITH_FAULTS = ", with faults that rows do not have"
-ODD = "odd in them"  # the heading of these
+ODD = "odd in them"  # the heading of what texts have more often than rows
 NO_PROSE = "text without sentences, like the rows: compare the two"
 KNOWS_NOTHING = 8.0  # bits per byte
 WINDOW = 32_768  # bytes that zlib can refer back to

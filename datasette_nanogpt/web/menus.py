@@ -32,7 +32,8 @@ from .threads import REGISTRY_SECONDS, in_thread
 Link = dict[str, str]  # href, label, description
 WRITERS = 3  # models in the menu of a table, the best ones; its own page has all
 AT_ONCE_SECONDS = 0.1  # how long to wait for a locked registry that a menu can do without
-FIRST_ROWS, READ, SHOWN = 50, 200, 30  # of `filled_columns`; of a value so many characters
+# `filled_columns` looks at so many rows, reads so many characters of a value, and shows so many of them.
+FIRST_ROWS, READ, SHOWN = 50, 200, 30
 EMPTY_MS = 50  # the time limit for finding a first row, or counting all, each time a page or a menu is made
 
 

@@ -135,15 +135,19 @@ async def may(datasette: Datasette, actor: Actor, action: str, origin: Origin | 
     """Whether the actor may do `action`, an action on tables, with every table of an origin."""
     if origin is None:
         return False
-    if not origin.tables and not await datasette.allowed(
-        action="execute-sql", resource=DatabaseResource(origin.database), actor=actor
-    ):
+    if not origin.tables and not await may_write_sql(datasette, actor, origin.database):
         return False
     for table in origin.tables or (NO_TABLE,):
         resource = TableResource(origin.database, table)
         if not await datasette.allowed(action=action, resource=resource, actor=actor):
             return False
     return True
+
+
+async def may_write_sql(datasette: Datasette, actor: Actor, database: str) -> bool:
+    """Whether the actor may write SQL for a database."""
+    resource = DatabaseResource(database)
+    return await datasette.allowed(action="execute-sql", resource=resource, actor=actor)
 
 
 async def may_anywhere(datasette: Datasette, actor: Actor) -> bool:

@@ -8,14 +8,13 @@ from typing import Any
 
 from datasette import Forbidden, Request
 from datasette.app import Datasette
-from datasette.resources import DatabaseResource
 
 from ..registry.resume import begun_by
 from ..registry.runs import UNDER_WAY, find_runs, settings_of
 from . import forms
 from .estimate import check_enough
 from .first_score import SHORT_MINUTES
-from .permissions import Origin, names_in_sight
+from .permissions import Origin, may_write_sql, names_in_sight
 from .run_offers import made_by
 from .shown_models import find_model
 from .shown_runs import enqueue
@@ -42,9 +41,7 @@ async def train_again(
     begun = await in_thread(begun_by, state.home, run)
     fields = forms.fields_of_settings(settings_of(begun)) | {"minutes": f"{minutes:g}"}
     columns = await db.table_columns(table)
-    if forms.needs_sql(fields, columns) and not await datasette.allowed(
-        action="execute-sql", resource=DatabaseResource(origin.database), actor=request.actor
-    ):
+    if forms.needs_sql(fields, columns) and not await may_write_sql(datasette, request.actor, db.name):
         raise Forbidden("SQL in a condition or a grouping needs the permission execute-sql")
     visible = await names_in_sight(datasette, request.actor)
     target = Target(state.home, state.limits, db.path, db.is_memory, table, visible)

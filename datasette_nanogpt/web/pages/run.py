@@ -13,6 +13,7 @@ from datasette import Request, Response
 from datasette.app import Datasette
 from datasette.utils.asgi import AsgiStream
 
+from llm_nanogpt.changes import restore
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
 
@@ -20,7 +21,6 @@ from ...formatting import in_minutes, time_left
 from ...hookspecs import document_hook
 from ...registry import queue
 from ...registry.db import registry, run_log_file
-from ...registry.manage import restore_model
 from ...registry.resume import minutes_to_offer, settings_to_resume
 from ...registry.run_log import log_end
 from ...registry.runs import MEMORY, NAME, OVER, delete_run, find_run, is_resumed, plan_of, settings_of
@@ -316,6 +316,6 @@ def _restore(datasette: Datasette, run: dict[str, Any], origin: Origin, which: s
     kept = kept_model(datasette, run, origin, in_use) if in_use else None
     if not kept or which not in (None, kept.which):
         raise NanogptError(f"There is nothing to bring back: {run['name']} has changed in the meantime")
-    restore_model(home / run["name"])
+    restore(home / run["name"])
     whose = "The better model" if kept.which == "better" else f"The model of run {run['id']}"
     return f"{whose} is back, as {run['name']}"

@@ -10,7 +10,6 @@ from typing import Any
 from datasette import Forbidden, Request, Response
 from datasette.app import Datasette
 from datasette.database import Database
-from datasette.resources import DatabaseResource, TableResource
 
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
@@ -22,7 +21,14 @@ from ...training.replaced import kept_if_trained_again
 from .. import filters, forms
 from ..estimate import check_enough, offer_and_estimate
 from ..menus import filled_columns, has_only_numbers
-from ..permissions import Origin, names_in_sight, origin_of_run, table_of_request
+from ..permissions import (
+    Origin,
+    may,
+    may_write_sql,
+    names_in_sight,
+    origin_of_run,
+    table_of_request,
+)
 from ..responses import changed, page, posted, refusal, render, sent_json, wants_json
 from ..run_states import in_words_of_the_form
 from ..shown_models import ON_A_PAGE, models_as_json, newest_first
@@ -107,7 +113,9 @@ class Form:
 async def table_page(datasette: Datasette, request: Request) -> Response:
     """GET: the page. POST: start a run, or with the field `estimate` only estimate it."""
     db, table = await table_of_request(datasette, request)
-    may_train, may_sql = await _permissions(datasette, request, db.name, table)
+    here = Origin(db.name, (table,))
+    may_train = await may(datasette, request.actor, "nanogpt-train", here)
+    may_sql = await may_write_sql(datasette, request.actor, db.name)
     form = None
     if may_train:
         form = await _form(datasette, request, db, table, may_sql)
@@ -121,7 +129,6 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
     result = {"ok": error is None, "error": error, "problems": problems, "offer": offer, "estimate": estimate}
     if form and form.fields.get("estimate") and sent_json(request):
         return Response.json(result, status=status, headers=headers)
-    here = Origin(db.name, (table,))
     lists = {
         "runs": await visible_runs(datasette, request.actor, here),
         "models": await models_as_json(datasette, request.actor, here),
@@ -193,19 +200,6 @@ def _given_seconds(run: Mapping[str, Any]) -> float | None:
     """How long a run that has not begun may train; None where minutes do not limit it."""
     minutes = settings_of(run).get("minutes")
     return 60 * minutes if minutes else None
-
-
-async def _permissions(
-    datasette: Datasette, request: Request, database: str, table: str
-) -> tuple[bool, bool]:
-    """Whether the actor may train on the table, and may write SQL."""
-    may_train = await datasette.allowed(
-        action="nanogpt-train", resource=TableResource(database, table), actor=request.actor
-    )
-    may_sql = await datasette.allowed(
-        action="execute-sql", resource=DatabaseResource(database), actor=request.actor
-    )
-    return may_train, may_sql
 
 
 async def _form(datasette: Datasette, request: Request, db: Database, table: str, may_sql: bool) -> Form:
