@@ -71,3 +71,32 @@ def test_a_space_before_few_rows_joins_nothing(tmp_path):
     texts = [" " * (i % 5 == 0) + says(i) for i in range(80)]
     document = next(opened(tmp_path, ("start", "end"), texts, group_by="file").documents())
     assert document.count("\n") == 39
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_rows_that_are_words_are_sentences(tmp_path, apart):
+    """As word-level transcripts have them, and treebanks, in which signs are rows of their own."""
+    sentences = [f"{says(i).capitalize()}, {says(i + 500)}." for i in range(40)]
+    split = [s.replace(",", " ,").replace(".", " .").split() if apart else s.split() for s in sentences]
+    texts = [word for sentence in split for word in sentence]
+    source = opened(tmp_path, ("start", "end"), texts, group_by="'all'")
+    assert next(source.documents()) == " ".join(sentences)
+
+
+def test_words_of_a_list_keep_their_lines(tmp_path):
+    texts = [f"{WORDS[i % 13]}{chr(97 + i % 26)}" for i in range(160)]
+    source = opened(tmp_path, ("start", "end"), texts, group_by="file")
+    assert next(source.documents()).count("\n") == 39
+
+
+def test_the_words_of_a_treebank(tmp_path):
+    path = str(tmp_path / "t.db")
+    words = [word for i in range(60) for word in f"{says(i).capitalize()} , {says(i + 500)} .".split()]
+    with sqlite3.connect(path) as db:
+        db.execute("create table t (sent_id int, token_id int, form, lemma)")
+        rows = [(i // 14, i % 14, word, word.lower()) for i, word in enumerate(words)]
+        db.executemany("insert into t values (?, ?, ?, ?)", rows)
+    db.close()
+    source = open_source(path, "t", Selection(group_by="sent_id", order_by="token_id"))
+    assert (source.title, source.body) == (None, ("form",))
+    assert next(source.documents()) == f"{says(0).capitalize()}, {says(500)}."

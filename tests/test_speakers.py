@@ -43,7 +43,15 @@ def test_the_name_in_json(person, name):
 
 @pytest.mark.parametrize(
     ("name", "found"),
-    [("by", True), ("speakername", True), ("SenderName", True), ("stand_by", False), ("edited_by", False)],
+    [
+        ("by", True),
+        ("speakername", True),
+        ("SenderName", True),
+        ("char", True),
+        ("npc", True),
+        ("stand_by", False),
+        ("edited_by", False),
+    ],
 )
 def test_names_of_columns_with_who_wrote_it(name, found):
     column = Column(name, ["Ada", "Ben", "Cara", "Ada"] * 9)

@@ -106,6 +106,14 @@ def test_a_dish_with_a_short_description(tmp_path):
     assert opened(tmp_path, "menu_items", made).title == "dish"
 
 
+def test_names_that_begin_with_what_a_column_holds(tmp_path):
+    made = {"idDrink": lambda w: w.i, "strDrink": Writer.title, "strInstructions": Writer.paragraph}
+    made |= {f"strIngredient{n}": lambda w: w.title().split()[0] for n in (1, 2, 3)}
+    found = opened(tmp_path, "drinks", made)
+    assert found.title == "strDrink"
+    assert found.body == ("strIngredient1", "strIngredient2", "strIngredient3", "strInstructions")
+
+
 def test_the_meaning_of_words_is_no_title(tmp_path):
     made = {"Verse": lambda w: w.i, "WordMeaning": Writer.sentence, "translation": Writer.paragraph}
     assert opened(tmp_path, "verses", made).title is None

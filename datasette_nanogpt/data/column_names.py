@@ -49,6 +49,7 @@ show video dish course album thread task issue
 # Of what a row may be, without what is often written there itself.
 _THINGS = """
 song track recipe book product movie film game event poem chapter episode show video dish course album task
+drink cocktail meal
 """
 _QUESTION = "question prompt instruction query 问题 問題 質問 질문 вопрос frage pregunta pergunta domanda"
 _ANSWER = """answer answers response reply completion output chosen accepted_answer 答案 回答 答え 답변 ответ
@@ -201,6 +202,8 @@ _JOINED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]+")
 _JOINED_BEFORE = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}]+")
 _CORE_DATA = regex.compile(r"Z[A-Z0-9_]{2,}")  # Apple's programs put a Z before every name
 # The table in which SQLite's FTS3 and FTS4 keep the texts of an index numbers its columns: c0subject, c1body.
+# What a column holds, in databases of Access and their kin: strTitle, memText.
+_HUNGARIAN = regex.compile(r"(?:str|txt|fld|mem)(?=\p{Lu}\p{Ll})")
 _OF_FTS = regex.compile(r"c\d{1,2}(?=\p{L}{2})")
 
 
@@ -211,7 +214,8 @@ def words_of(name: str) -> tuple[str, ...]:
     plain = _MARKS.sub("", unicodedata.normalize("NFKD", name)).translate(_STROKES)
     if _CORE_DATA.fullmatch(plain):
         plain = plain[1:]
-    plain = plain[numbered.end() :] if (numbered := _OF_FTS.match(plain)) else plain
+    prefix = _OF_FTS.match(plain) or _HUNGARIAN.match(plain)
+    plain = plain[prefix.end() :] if prefix else plain
     words = _BETWEEN.split(_COMPOUND.sub(" ", _CAMEL.sub(" ", plain)).casefold())
     return tuple(filter(None, words)) or ("",)
 

@@ -28,6 +28,7 @@ from .packed import TEXT_IN_BASE64, UNPACKING, cure
 from .sample import Relation
 from .speakers import find_speaker
 from .sqlite import MAX_LISTED_NAMES, find_name, list_names
+from .text_kinds import are_words
 
 MIN_TEXT = 0.1  # a column with values in fewer rows than this fraction is reported as mostly empty
 MIN_FILLED = 0.5  # a title must be filled in this fraction of the rows that the fullest such column fills
@@ -140,6 +141,7 @@ def _find_title(columns: Sequence[Column], table: str) -> str | None:
     if not SAID.isdisjoint([*words_of(table)[-1:], *(w for c in columns[:1] for w in words_of(c.name))]):
         columns = [c for c in columns if words_of(c.name) not in _NAMES]  # of who wrote it
     columns = [c for c in columns if not _why_no_title(c) or (are_taken and _is_shared(c))]
+    columns = [c for c in columns if not are_words(c.texts)]  # of a running text, as treebanks have them
     by_name = columns_named((*TITLES, "book") if are_taken else TITLES, columns, table)
     fullest = max((column.filled for column in by_name), default=0.0)
     by_name = [column for column in by_name if column.filled >= MIN_FILLED * fullest]

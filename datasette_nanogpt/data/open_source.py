@@ -36,7 +36,7 @@ from .sqlite import (
     unique_columns,
 )
 from .tables import find_table
-from .text_kinds import TextKind, are_pieces, are_with_underscores
+from .text_kinds import TextKind, are_pieces, are_with_underscores, are_words
 
 T = TypeVar("T")
 
@@ -128,7 +128,8 @@ def _kinds(
     where there is no such column. `of_mail`: the text is that of mail."""
     kinds: dict[str, TextKind] = {}
     for column in (c for c in columns if c.name in body):
-        kind = replace(column.kind, pieces=are_pieces(column.texts))
+        is_words = len(body) == 1 and are_words(column.texts)
+        kind = replace(column.kind, pieces=are_pieces(column.texts), words=is_words)
         if column.text_format is None and is_of_cues(column, columns):
             kind = replace(kind, format="plain", entities=False, markup=CUES)
         if of_mail and not kind.is_embedded and not kind.data:

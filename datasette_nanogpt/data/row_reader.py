@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ from .wiki import is_redirect
 REDIRECTS = "a wiki's redirects to other pages"
 UNREAD_MAIL = "spam, drafts, or thrown away, as headers of the mail say"
 NO_TEXT, ONLY = "no text", "only "  # and then what the row has
+_FOLLOWS = re.compile(
+    r"[.,;:!?%)\]\u2026\u201d]+|['\u2019](?:s|d|m|t|re|ve|ll)|n['\u2019]t", re.IGNORECASE
+)  # without a space
 MAX_REASONS = 20  # reasons for skipping rows that are counted one by one; the rest are counted together
 
 
@@ -165,6 +169,8 @@ class RowReader:
             bodies.append(first)
             others += rest
         body = join_document(None, bodies)
+        if any(self.kinds[column].words for column in self.body):
+            return RowText(title, body if _FOLLOWS.fullmatch(body) else f" {body}", others, True, speaker)
         goes_on = any(self.kinds[column].pieces for column in self.body) and body.startswith(" ")
         if body and speaker.strip():
             if self.kinds[self.speaker or ""].turns:

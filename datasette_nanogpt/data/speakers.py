@@ -18,6 +18,8 @@ SPEAKERS = (
     *("created_by", "handle", "who"),
     *(
         "character",
+        "char",
+        "npc",
         "creator",
         "poster",
         "commenter",

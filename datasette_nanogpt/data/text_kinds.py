@@ -39,6 +39,9 @@ MIN_STRINGS = 5  # in fewer values than this, quotation marks around all of them
 MIN_MAILED, MIN_MAILED_FRACTION = 3, 0.02  # values that came by mail: fewer may be about mail
 MIN_TAGGED, MIN_TAGGED_FRACTION = 3, 0.05  # texts with tags: fewer may be about tags
 MIN_PAIRS = 0.9  # the fraction of these in which the tags are in pairs
+# Of this many rows or more: the fraction that are single words, that end in a sign, and that are different
+# from all others, and the characters of a word, where rows are the words of a running text.
+MIN_WORDS, MIN_SINGLE, MIN_SIGNS, MAX_OWN, LONGEST_TOKEN = 50, 0.97, 0.04, 0.9, 40
 MIN_PIECES = 0.9  # the fraction of texts that begin with a space, if they are parts of one
 MIN_JOINED = 0.3  # the fraction of titles with underscores from which on these are spaces
 
@@ -79,6 +82,7 @@ class TextKind:
     # Parts of a running text, each of which begins with a space, as Whisper's do: they are joined without a
     # line break.
     pieces: bool = False
+    words: bool = False  # each row is a word of a running text; spaces are put between them
     titled: bool = False  # most values have titles in them: whole pages of HTML, records, or front matter
     turns: bool = False  # of who wrote rows: said before the first of several that follow each other
     question: str = ""  # that the text answers, by the name of its column; it is put on a line before it
@@ -204,6 +208,19 @@ def are_pieces(texts: Sequence[str]) -> bool:
     return len(texts) >= MIN_STRINGS and sum(
         bool(_PIECE.fullmatch(text)) for text in texts
     ) >= MIN_PIECES * len(texts)
+
+
+def are_words(texts: Sequence[str]) -> bool:
+    """Whether nearly all texts are single words, as those of a running text: they have its signs, or come
+    again. The words of a list do neither."""
+    if len(texts) < MIN_WORDS or sum(not re.search(r"\s", t.strip()) for t in texts) < MIN_SINGLE * len(
+        texts
+    ):
+        return False
+    letters = sum(map(str.isalpha, "".join(texts)))
+    are_short = max(map(len, texts)) <= LONGEST_TOKEN and letters > MIN_FRACTION * len("".join(texts))
+    signs = sum(text.rstrip()[-1:] in {*".,?!;:"} for text in texts)
+    return are_short and signs >= MIN_SIGNS * len(texts) and len({*texts}) < MAX_OWN * len(texts)
 
 
 def _most(values: Sequence[T], is_so: Callable[[T], object]) -> bool:
