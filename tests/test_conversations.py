@@ -98,7 +98,8 @@ def test_what_is_wrong_is_told_before_work_starts_and_at_once(database):
         open_source(database, "entry", selection)
     fields = {problem.field: problem.message for problem in error.value.problems}
     assert fields.keys() == {"template", "group_by", "order_by"}
-    assert all("The columns are: id, title, body" in message for message in fields.values())
+    assert "The columns are: id, title, body" in fields.pop("template")
+    assert all("The columns of entry are: id, title, body" in message for message in fields.values())
 
     arguments = [database, "entry", "--template", "{{ title", "--title", "x", "--order-by", "id"]
     said = CliRunner().invoke(train_command, arguments).output

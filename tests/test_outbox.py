@@ -198,7 +198,7 @@ def test_an_older_registry_that_cannot_be_written_is_not_told_to_be_moved_away(h
 def test_a_registry_that_cannot_be_used_is_told_before_anything_begins(options, home):  # noqa: F811
     open_registry(home, create=True).close()
     unlock = locked(home)
-    with pytest.raises(NanogptError, match="nanogpt.db is locked: another program has changes"):
+    with pytest.raises(NanogptError, match="nanogpt.db is locked: another program writes to it"):
         list(train_table(options))
     unlock()
     noise(home)

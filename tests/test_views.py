@@ -443,7 +443,7 @@ def test_how_much_text_there_is_does_not_hang_on_the_first_rows(database, home):
         ({"body": "nope"}, "no column"),
         ({"tokenizer": "gpt2"}, "The tokenizer must be one of bpe, char"),
         ({"arch": "bert"}, "The architecture must be one of"),
-        ({"where": "id <"}, "it ends too early. The columns are"),
+        ({"where": "id <"}, "it ends too early. The columns of entry are"),
         ({"where": "id < 0"}, "matches the condition"),
     ],
 )
