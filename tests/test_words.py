@@ -201,7 +201,7 @@ def test_letters_that_readers_tell_apart_are_apart(prompt, pieces, taken, tmp_pa
     ],
 )
 def test_a_capital_at_the_beginning_of_words(prompt, pieces, taken, tmp_path):
-    """In 40% of the texts of young models a name, or a noun in German, was in small letters, as in no row,
+    """In a third of the texts of young models a name, or a German noun, was in small letters, as in no row,
     and in nearly as many another word had a capital within a sentence."""
     known = counted("Costello costs it. It sang, copper sings cat CATANIA", "Catania Ärger").most_frequent()
     known.save(tmp_path)
