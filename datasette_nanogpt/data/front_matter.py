@@ -11,6 +11,7 @@ import json
 import re
 
 from .clippings import split_clipping
+from .latex import split_document
 
 # The whole block at the start of the text: YAML between --- lines (the last may be ...), TOML between +++.
 _BLOCK = re.compile(
@@ -72,6 +73,8 @@ def _split_keys(text: str) -> tuple[str | None, str]:
     start = text[:LONGEST]
     if opened := _JSON.match(start):
         return _split_json(text, opened.end())
+    if document := split_document(text):
+        return document
     if clipping := split_clipping(start) if len(text) <= LONGEST else None:
         return clipping
     for pattern in (_PELICAN, _NIKOLA, _ORG, _ASCIIDOC):

@@ -29,6 +29,7 @@ from .encodings import (
 from .game_tags import has_game_tags, without_game_tags
 from .hyphens import is_hyphenated, join_hyphenated
 from .jira import is_jira, is_stamped, read_jira, read_stamped
+from .latex import has_latex, is_latex, read_latex, read_latex_in_prose
 from .notion import is_notion, read_notion
 from .program_lines import (
     has_properties,
@@ -55,6 +56,7 @@ MIN_FRACTION_OF_PICTURES = 0.01  # which only a chat has
 WIKI, TIDDLYWIKI, TRAC, ROFF = "wiki markup", "TiddlyWiki's markup", "Trac's markup", "man pages"
 CUES = "signs of subtitles"  # in rows that are a cue each, which the columns beside them say, not their text
 WRONGLY_DECODED, CHAT, CLIPPINGS = "wrongly decoded UTF-8", "times of a chat", "clippings of a Kindle"
+LATEX, LATEX_IN_PROSE = "LaTeX", "LaTeX in prose"
 BEGINNINGS, STRONGS = "beginnings of NewsAPI", "Strong's numbers"
 
 _SHORTCODE = re.compile(
@@ -160,6 +162,7 @@ MARKUPS = (
     Markup("times of a recording", has_spoken_times, MIN_FRACTION, without_spoken_times),
     Markup(CLIPPINGS, are_clippings, MIN_FRACTION, read_clippings),
     Markup(CHAT, has_chat_stamps, MIN_FRACTION, without_chat_stamps),
+    Markup(LATEX, is_latex, MIN_FRACTION, read_latex),
     Markup(ROFF, is_roff, MIN_FRACTION, read_roff),
     Markup(TIDDLYWIKI, is_tiddlywiki, MIN_FRACTION_OF_WIKI, read_tiddlywiki),
     Markup(TRAC, is_trac, MIN_FRACTION_OF_LINKS, read_trac),
@@ -176,6 +179,7 @@ MARKUPS = (
     Markup("tags of a site", has_site_tags, MIN_FRACTION_OF_LINKS, without_site_tags),
     Markup("Notion's marks", is_notion, MIN_FRACTION_OF_LINKS, read_notion),
     Markup("pictures in a chat", has_placeholders, MIN_FRACTION_OF_PICTURES, without_placeholders),
+    Markup(LATEX_IN_PROSE, has_latex, MIN_FRACTION_OF_LINKS, read_latex_in_prose),
     Markup("Slack links", _SLACK_OWN.search, MIN_FRACTION_OF_LINKS, _read_slack),
     Markup("Discord mentions", _DISCORD.search, MIN_FRACTION_OF_LINKS, _read_discord),
     Markup("Obsidian's marks", _OBSIDIAN.search, MIN_FRACTION_OF_LINKS, lambda text: _OBSIDIAN.sub("", text)),
@@ -193,4 +197,5 @@ MARKUPS = (
     Markup("divided words", is_hyphenated, MIN_FRACTION, join_hyphenated),
     Markup(WRONGLY_DECODED, is_wrongly_decoded, MIN_FRACTION_OF_LINKS, read_wrongly_decoded),
 )
-OF_WHOLE_TEXTS = ("RTF", "subtitles", STRONGS, ROFF, TIDDLYWIKI, TRAC, WIKI)  # whose own tags are not HTML
+# Whose own tags are not HTML.
+OF_WHOLE_TEXTS = ("RTF", "subtitles", STRONGS, LATEX, ROFF, TIDDLYWIKI, TRAC, WIKI)

@@ -17,7 +17,7 @@ from .mail_messages import is_message, read_message
 from .mail_replies import came_by_mail, own_text, own_text_of_html
 from .markdown import are_pictures, without_comments
 from .markers import split_at_markers
-from .markup import WRONGLY_DECODED, read_markup
+from .markup import LATEX_IN_PROSE, WRONGLY_DECODED, read_markup
 from .text_kinds import TextKind
 from .wrapped_lines import join_lines
 
@@ -117,7 +117,7 @@ def read_title(value: str, kind: TextKind, *, entities: bool) -> str:
     """A value of the title column as text."""
     if kind.format == "records":
         value = _without_json(value) or value
-    if kind.markup == WRONGLY_DECODED:
+    if kind.markup in (WRONGLY_DECODED, LATEX_IN_PROSE):
         value = read_markup(kind.markup, value)
     if kind.underscores and not re.search(r"\s", value.strip()):
         value = value.replace("_", " ")
