@@ -181,7 +181,9 @@ AFTER_BODY = tuple(tuple(names.split()) for names in _AFTER_BODY)
 
 # The names that programs give to columns which have none.
 _SAYS_NOTHING = regex.compile(
-    r"(?:col(?:umn)?|field|f|c|v|x|var|attr|attribute|unnamed)?[\s_:.-]*\d+|[a-z]", regex.IGNORECASE
+    r"(?:col(?:umn)?|field|f|c|v|x|var|attr|attribute|unnamed|spalte|feld|colonne|champ|columna|campo|coluna|colonna"
+    r"|kolom|столбец|поле|колонка|列|字段|カラム)?[\s_:.-]*\d+|[a-z]",
+    regex.IGNORECASE,
 )
 _CREDITS = regex.compile(
     r"\w*(?:creditlines?|provenance|copyright|rights|rightsandreproductions?|rightsholder|licen[sc]e|disclaimer"
@@ -266,6 +268,8 @@ def set_of(name: str) -> tuple[str, ...]:
     """To which set of columns a name belongs that are all alike: languages, the questions of a form, or names
     that end or begin with a language, end in a number or a letter, have a number in them, or begin with an
     ordinal, such as text_fr, option_a, q12_text and first_line; () for other names."""
+    if says_nothing(name):
+        return ()
     *stem, last = words_of(name)
     if not stem:
         return ("a language",) if last in LANGUAGES else LETTERS if last in _LETTERS else ()

@@ -9,7 +9,7 @@ from html import escape, unescape
 from typing import TYPE_CHECKING
 
 from .around_code import MARKDOWN_CODE
-from .html_pages import is_page, without_menus
+from .html_pages import as_html, is_page, without_menus
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
@@ -107,7 +107,7 @@ def looks_like_html(text: str) -> bool:
     Block tags decide. Plain text with a stray `<` or an inline tag is not HTML, nor is markdown
     with some HTML in it or a block of HTML code.
     """
-    text = text[:SAMPLE_CHARS]
+    text = as_html(text[:SAMPLE_CHARS])
     if "<" not in text:
         return False
     if _CDATA.match(text.lstrip()):
@@ -125,7 +125,7 @@ def html_to_text(html: str) -> str:
     paragraphs but these, single lines are kept, too. The menus and the footer of a whole page are left out.
     Never fails: every string has a parse as HTML.
     """
-    html = _LINE_BREAK.sub("\n", html)
+    html = as_html(_LINE_BREAK.sub("\n", html))
     if "<![CDATA[" in html:
         html = _without_cdata(html)
     if is_page(html):

@@ -18,6 +18,18 @@ HEAD = 20_000  # characters in which the title of a page and its first heading s
 TOP = 8  # paragraphs at the top of a page, where its title and the line below it may stand twice
 
 
+# The elements of JATS, as Crossref hands out abstracts, and the messages that Skype quotes.
+_JATS = re.compile(r"(</?)jats:")
+_QUOTED_IN_SKYPE = re.compile(r"<quote\b[^<>]*\bauthorname=[^<>]*>.*?</quote>", re.DOTALL)
+
+
+def as_html(text: str) -> str:
+    """What is nearly HTML as HTML."""
+    if "jats:" in text:
+        text = _JATS.sub(r"\1", text)
+    return _QUOTED_IN_SKYPE.sub("", text) if "<quote" in text else text
+
+
 def is_page(html: str) -> bool:
     return _PAGE.search(html) is not None
 

@@ -30,7 +30,9 @@ from .game_tags import has_game_tags, without_game_tags
 from .hyphens import is_hyphenated, join_hyphenated
 from .jira import is_jira, is_stamped, read_jira, read_stamped
 from .latex import has_latex, is_latex, read_latex, read_latex_in_prose
+from .misskey import has_misskey, read_misskey
 from .notion import is_notion, read_notion
+from .obsidian import has_obsidian, read_obsidian
 from .program_lines import (
     has_properties,
     has_trailers,
@@ -83,11 +85,9 @@ _GENIUS_BETWEEN = re.compile(
 )
 # NewsAPI hands out the first 200 characters, and says how many there are more.
 CUT = re.compile(r"(?:\s*(?:\u2026|\.\.\.))?\s*\[\+\d+ chars\]\s*\Z")
-# Obsidian: a note or picture in another one, the name of a block, and comments.
-_OBSIDIAN = re.compile(
-    r"!\[\[[^\[\]\n]+\]\][ \t]*|[ \t]\^[a-z0-9]{6}[ \t]*$|(?<!%)%%(?!%)[^%]{1,5000}%%(?!%)[ \t]*",
-    re.MULTILINE,
-)
+# WeChat: who wrote a message of a group, above it. Of some of them it is a name that they chose as their id.
+_WECHAT_SURE = re.compile(r"\s*wxid_\w{6,40}:\n")
+_WECHAT = re.compile(r"\A\s*(?:wxid_\w{6,40}|[a-zA-Z][\w-]{5,19}|\d{5,20}@chatroom):\n")
 # Escaped by a program: nobody puts a backslash before the full stop of a sentence.
 _ESCAPED_STOP = re.compile(r"\w\\[.!](?=\s|\Z)")
 _ESCAPED = re.compile(r"^(```+|~~~+).*?(?:^\1|\Z)|\\([!-/:-@\[-`{-~])", re.MULTILINE | re.DOTALL)
@@ -182,7 +182,9 @@ MARKUPS = (
     Markup(LATEX_IN_PROSE, has_latex, MIN_FRACTION_OF_LINKS, read_latex_in_prose),
     Markup("Slack links", _SLACK_OWN.search, MIN_FRACTION_OF_LINKS, _read_slack),
     Markup("Discord mentions", _DISCORD.search, MIN_FRACTION_OF_LINKS, _read_discord),
-    Markup("Obsidian's marks", _OBSIDIAN.search, MIN_FRACTION_OF_LINKS, lambda text: _OBSIDIAN.sub("", text)),
+    Markup("Obsidian's marks", has_obsidian, MIN_FRACTION_OF_LINKS, read_obsidian),
+    Markup("Misskey's marks", has_misskey, MIN_FRACTION_OF_PICTURES, read_misskey),
+    Markup("names of WeChat", _WECHAT_SURE.match, MIN_FRACTION_OF_LINKS, lambda text: _WECHAT.sub("", text)),
     Markup("Markdown escapes", _ESCAPED_STOP.search, MIN_FRACTION, _read_escaped_markdown),
     Markup(
         "pictures and links in an app",
