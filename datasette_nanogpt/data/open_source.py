@@ -35,10 +35,11 @@ from .sqlite import (
     rowid_name,
     unique_columns,
 )
-from .tables import find_table
+from .tables import find_table, why_without_texts
 from .text_kinds import TextKind, are_pieces, are_with_underscores, are_words
 
 T = TypeVar("T")
+NO_TEXTS = "no_texts"  # the code of a full-text index without texts
 
 
 def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> Source:
@@ -52,6 +53,8 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
         sql, where = selection.sql, selection.where
         if sql is None:
             table = find_table(db, database, table)
+            if why := why_without_texts(db, table):
+                raise InvalidOptions([Problem("table", NO_TEXTS, f"The full-text index {table!r} {why}")])
             description, from_sql = f"Table {table!r}", quote(table)
         else:
             sql = sql.strip().rstrip(";")

@@ -20,6 +20,7 @@ from .lines_of_texts import lines_of_texts
 from .linked_conversations import linked_conversations
 from .linked_notes import linked_notes
 from .linked_parts import linked_parts
+from .linked_subjects import linked_subjects
 from .linked_titles import linked_titles
 from .linked_words import linked_words
 from .machine_rows import linked_bots
@@ -45,6 +46,7 @@ def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = N
         linked = [
             *linked_titles(source, command),
             *linked_words(source, command),
+            *linked_subjects(source, command),
             *linked_notes(source, command),
             *linked_parts(source, command),
             *field_values(source, command, bool(corpus.chosen)),

@@ -17,7 +17,7 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from ..formatting import shown_name, text_size, train_words
 from .columns import NoTextError, PackedError
 from .datasette_client import DatasetteClient
-from .open_source import open_source
+from .open_source import NO_TEXTS, open_source
 from .remote import write_rows
 from .sample import SAMPLE_CHARS
 from .source import Source
@@ -63,6 +63,9 @@ class _Look:
         self.without: list[str] = []  # without text
         self.unread: list[str] = []  # without rows, or that cannot be opened
         self.empty: list[str] = []  # those of them that have no rows
+        self.indexes: list[
+            str
+        ] = []  # what is said of full-text indexes without texts, which are among them, too
         self.is_whole = True  # all were looked at
         weight = {name: VIEW_WEIGHT if name in views else 1.0 for name in self.names}
         weight |= {name: weight[name] * COPY_WEIGHT for name in self.names if is_copy(name)}
@@ -85,8 +88,9 @@ class _Look:
                 self.packed += [name] if isinstance(error, PackedError) else []
             except NanogptError as error:
                 self.unread.append(name)
-                is_empty = isinstance(error, InvalidOptions) and error.problems[0].code == "no_rows"
-                self.empty += [name] if is_empty else []
+                code = error.problems[0].code if isinstance(error, InvalidOptions) else ""
+                self.empty += [name] if code == "no_rows" else []
+                self.indexes += [str(error)] if code == NO_TEXTS else []
                 continue
             if size:
                 yield _Found(name, source.row_count, size, 1.0)
@@ -177,6 +181,8 @@ def _which(look: _Look, typed: Sequence[str]) -> str:
     if not look.found:
         if look.empty == look.names:
             return _all_empty(look)
+        if look.indexes and len(look.indexes) + len(look.empty) == len(look.names):
+            return f"There is nothing to train on. {look.indexes[0]}"
         command = _command(look, (look.without or look.names)[0], typed)
         if len(look.without) + len(look.empty) == len(look.names) and not look.packed:
             are = "is" if len(look.empty) == 1 else "are"

@@ -37,6 +37,7 @@ deleted trash changes
 """
 _COPY_WORDS = frozenset(_COPIES.split())
 _OF_THEIR_OWN = [("changes",), ("history",), ("archive",)]  # beside nothing that they would be of
+_CONTENT = re.compile(r"\bcontent\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|\[([^]]*)\]|(\w+))", re.IGNORECASE)
 _INDEX_OF = re.compile(r"content\s*=\s*(?:'[^']+'|\"[^\"]+\"|\[[^]]+\]|\w)", re.IGNORECASE)
 
 
@@ -69,6 +70,27 @@ def _is_readable(db: sqlite3.Connection, table: str) -> bool:
     except sqlite3.Error:
         return False
     return True
+
+
+def why_without_texts(db: sqlite3.Connection, table: str) -> str:
+    """Why a full-text index has no texts to read though it finds rows, "" of other tables: it keeps none, or
+    those of another table, which is empty or gone."""
+    found = db.execute("select sql from sqlite_master where name = ? and sql like 'create virtual%'", [table])
+    made = found.fetchone()
+    option = _CONTENT.search(made[0]) if made and " fts" in made[0].lower() else None
+    if not option:
+        return ""
+    name = next((name for name in option.groups() if name is not None), "")
+    if not name:
+        return (
+            "keeps which words are in which row, and no texts (content=''). Train on the table or the files "
+            "that were indexed."
+        )
+    if find_name(name, schema_of(db).table_names() + schema_of(db).view_names()) is None:
+        return f"has its texts from {name}, which is not in this database. Train on the database that has it."
+    if not db.execute(f"select 1 from {quote(name)} limit 1").fetchone():
+        return f"has its texts from {name}, which is empty. Fill it first."
+    return ""
 
 
 def readable_tables(db: sqlite3.Connection) -> list[str]:
