@@ -489,6 +489,19 @@ def test_chats_in_other_languages(tmp_path, columns, options):
     assert next(source.documents()).startswith("Ada: ")
 
 
+def test_an_export_of_skype(tmp_path):
+    columns = "id text primary key, displayName, originalarrivaltime, messagetype, content, conversationid"
+    who = ["Ada", "Ben", "Cy"]
+    rows = [
+        (f"{i:016}", who[i % 3], f"2024-03-01T10:{i % 60:02}:00Z", "RichText", words(i, 7), f"8:{i // 9}")
+        for i in range(150)
+    ]
+    options, *_ = told(tmp_path, columns, rows)
+    assert options == "--group-by conversationid --order-by originalarrivaltime"
+    selection = Selection(group_by="conversationid", order_by="originalarrivaltime")
+    assert next(open_source(str(tmp_path / "t.db"), "t", selection).documents()).startswith("Ada: ")
+
+
 @pytest.mark.parametrize("columns", MESSAGES)
 def test_messages_of_one_chat_are_read_by_days(tmp_path, columns):
     rows = [(*MESSAGES[columns](i), words(i, 7)) for i in range(150)]

@@ -47,10 +47,11 @@ def told(tmp_path, columns, row):
         (("", "system_join_channel"), lambda i: f"{WORDS[i // 10]} joined the channel."),  # Mattermost
         (("text", "system"), lambda i: "You turned on disappearing messages"),
         ((None, "bot_message"), says),
+        (("RichText", "ThreadActivity/AddMember"), lambda i: "18:ada"),
     ],
 )
 def test_messages_of_the_program(tmp_path, kinds, text):
-    columns = "id integer primary key, subtype, body"
+    columns = f"id integer primary key, {'messagetype' if kinds[0] == 'RichText' else 'subtype'}, body"
     remarks, left = told(
         tmp_path, columns, lambda i: (i, kinds[1], text(i)) if i % 10 == 0 else (i, kinds[0], says(i))
     )

@@ -2,7 +2,8 @@
 
 Static site generators have YAML or TOML between lines of signs, JSON (Hugo), or lines such as "Title: A walk"
 (Pelican, MultiMarkdown) and ".. title: A walk" (Nikola). Org mode has keywords and a drawer of properties,
-AsciiDoc a heading and attributes, and a passage from a Kindle its book.
+AsciiDoc a heading and attributes, and a passage from a Kindle its book. Books of Project Gutenberg have a
+licence around them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import re
 
 from .clippings import split_clipping
+from .gutenberg import split_book
 from .latex import split_document
 
 # The whole block at the start of the text: YAML between --- lines (the last may be ...), TOML between +++.
@@ -73,8 +75,8 @@ def _split_keys(text: str) -> tuple[str | None, str]:
     start = text[:LONGEST]
     if opened := _JSON.match(start):
         return _split_json(text, opened.end())
-    if document := split_document(text):
-        return document
+    if whole := split_document(text) or split_book(text):
+        return whole
     if clipping := split_clipping(start) if len(text) <= LONGEST else None:
         return clipping
     for pattern in (_PELICAN, _NIKOLA, _ORG, _ASCIIDOC):

@@ -25,7 +25,7 @@ LAST_WORDS = (4, 3)
 MAX_SOUNDS = 6  # with more different ones, texts in brackets are no list of sounds
 MAX_BOTS = 10_000  # people in a table that are bots: so many are looked for among the rows
 # The last word of the name of a column that says what kind of row each is.
-_KIND_NAMES = frozenset(["type", "subtype", "kind", "event"])
+_KIND_NAMES = frozenset(["messagetype", "type", "subtype", "kind", "event"])
 # Words for kinds of rows that chat programs write by themselves.
 _OF_SYSTEM = frozenset(
     [

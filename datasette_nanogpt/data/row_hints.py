@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ..formatting import shell_command
+from .around_books import around_books
 from .column_names import words_of
 from .conversation_hints import conversations, groups
 from .decode import NOTHING, decode_bytes
@@ -66,6 +67,7 @@ def row_hints(source: Source) -> Iterator[str]:
         yield from sorts
         yield from _beginnings(source, of)
         yield from other_texts(source, of)
+    yield from around_books(source)
     yield from several_languages(source, of)
     yield from known_kinds(source)
     yield from unread_rows(source, of)

@@ -20,7 +20,7 @@ PLACES = (
 )
 _ORDERS = (
     *(*PLACES, "step", "start", "turn", "ts", "timestamp", "datetime", "time", "sent", "created", "date"),
-    *("at", "when", "dateline", *translated_names.TIMES),
+    *("at", "when", "dateline", "originalarrivaltime", *translated_names.TIMES),
 )
 ORDER_WORDS = frozenset(_ORDERS)
 MAX_UNORDERED = 0.1  # the fraction of the rows that may have no time, if another column has one in more rows

@@ -15,7 +15,7 @@ from .speaker_names import is_id, speaker_name
 SPEAKERS = (
     *("speaker", "sender", "author", "from", "role", "user", "username", "nickname", "nick", "screen_name"),
     *("speaker_name", "sender_name", "author_name", "user_name", "written_by", "posted_by"),
-    *("created_by", "handle", "who"),
+    *("created_by", "handle", "who", "displayname", "display_name"),
     *(
         "character",
         "char",
