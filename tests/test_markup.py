@@ -427,7 +427,6 @@ def test_right_letters_stay(text):
         "At 10:30 --> home",
         "[00:12.00] is how a line of lyrics begins.",
         'def format(x):\n    return f"{code} {color} {quote}".format(code=x)',
-        "\\begin{quote}So it was.\\end{quote} And \\begin{code}x\\end{code}",
         "A command-\nline tool, which was\nwritten in a long after-\nnoon\n" + "and read by many\n" * 30,
         "Use {{ name }} in | pipes |, and h2 for headings.",
         'The keys are "url": "https://example.org" and "a":1, by ann@example.org and bob@example.org.',

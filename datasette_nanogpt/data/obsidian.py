@@ -21,7 +21,7 @@ _QUERY = re.compile(
     r"|[ \t]*`\$?=[ ]?[^`\n]{1,300}`(?=[ \t]|$)|`\$?=[ ]?[^`\n]{1,300}`",
     re.MULTILINE | re.DOTALL,
 )
-_SURE_FIELD = re.compile(r"^[ \t]*[\w-]{1,40}::[ \t]\S|[(\[][\w-]{1,40}::[ \t]", re.MULTILINE)
+_SURE_FIELD = re.compile(r"[(\[][\w-]{1,40}::[ \t]\S")  # lines of keys alone may be what people say
 _CALLOUT = re.compile(r"^([ \t>]*>)[ \t]*\[![\w|-]+\][+-]?[ \t]*(.*(?:\n|\Z))", re.MULTILINE)
 _OF_A_TASK = re.compile(
     r"[ \t]*(?:[\U0001F4C5\u23F3\U0001F6EB\u2705\u2795\u274C][\uFE0F]?[ ]?\d{4}-\d\d-\d\d"
