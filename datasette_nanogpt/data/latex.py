@@ -45,6 +45,7 @@ _SINGLE = re.compile(r"\\(?:begin|end)\{(?:equation|displaymath)\*?\}")
 
 _COMMENT = re.compile(r"^[ \t]*%[^\n]*(?:\n|\Z)|(?<!\\)%[^\n]*(?:\n[ \t]*(?=\S))?", re.MULTILINE)
 _DOCUMENT = re.compile(r"\\begin\{document\}(.*?)(?:\\end\{document\}|\Z)", re.DOTALL)
+_WHOLE = re.compile(r"\\(?:documentclass|maketitle)\b")
 _TITLE = re.compile(rf"\\title{_BRACKETS}?[ \t]*{_INSIDE}")
 # Parts that are no prose; of a figure the caption is.
 _FLOAT = re.compile(r"\\begin\{((?:wrap|side|sub)?(?:figure|table)\*?)\}.*?\\end\{\1\}", re.DOTALL)
@@ -75,6 +76,7 @@ _THINGS = {
     **{"fig": "Figure", "tab": "Table", "sec": "Section", "eq": "Equation", "ch": "Chapter"},
     **{"thm": "Theorem", "lem": "Lemma", "def": "Definition", "app": "Appendix"},
 }
+_LEADS_NOWHERE = re.compile(r"(?:(?<=[.!?])[ ]|(?<![^\n]))See(?: also)?[ ,]*(?:and[ ,]*)*\.(?![^\s])")
 _EMPTY = re.compile(r"[ \t~]*(?:\([\s,;]*\)|\[[\s,;]*\])")
 _HEADING = re.compile(
     rf"\s*\\(?:part|chapter|(?:sub)*section|(?:sub)?paragraph)\*?{_BRACKETS}?[ \t]*{_INSIDE}\s*"
@@ -150,7 +152,7 @@ def _without_code(text: str) -> str:
 
 def split_document(text: str) -> tuple[str | None, str] | None:
     """The title of a whole document, and what is between its beginning and end; None for other texts."""
-    document = _DOCUMENT.search(text) if "\\documentclass" in text else None
+    document = _DOCUMENT.search(text) if _WHOLE.search(text) else None
     if not document:
         return None
     title = _TITLE.search(_COMMENT.sub("", text))
@@ -198,7 +200,7 @@ def _without_commands(text: str) -> str:
 
 def _without_commands_in_lines(text: str) -> str:
     text = _REFERENCE.sub(_read_reference, text)
-    text = _EMPTY.sub("", _DROPPED.sub("", text))
+    text = _LEADS_NOWHERE.sub("", _EMPTY.sub("", _DROPPED.sub("", text)))
     text = _LINK.sub(r"\1", text)
     text = _SIGN.sub(lambda sign: _SIGNS[sign[1]], _ACCENT.sub(_read_accent, text))
     text = _COMMAND.sub("", text)
