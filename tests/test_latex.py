@@ -130,7 +130,8 @@ def test_long_texts_take_little_time():
 def test_a_document_whose_preamble_is_in_another_file():
     text = (
         "\\input{preamble}\n% here\n\\begin{document}\n\\title{Conventions}\n\\maketitle\n\\tableofcontents\n"
-        "\\section{Sets}\n\\noindent\nWe use sets.\nSee \\cite{Kunen}.\n\n\\smallskip\\noindent So it is.\n\\end{document}"
+        "\\section{Sets}\n\\noindent\nWe use sets.\nSee \\cite{Kunen}.\n\n\\smallskip\\noindent So it is.\n"
+        "\\end{document}"
     )
     kind, read_as = read(text)
     assert (read_as.title, read_as.text) == ("Conventions", "Sets\n\nWe use sets.\n\nSo it is.")
