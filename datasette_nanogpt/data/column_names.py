@@ -268,7 +268,7 @@ def set_of(name: str) -> tuple[str, ...]:
     """To which set of columns a name belongs that are all alike: languages, the questions of a form, or names
     that end or begin with a language, end in a number or a letter, have a number in them, or begin with an
     ordinal, such as text_fr, option_a, q12_text and first_line; () for other names."""
-    if says_nothing(name):
+    if says_nothing(name) and name.strip()[-1].isdigit():  # letters are those of answers
         return ()
     *stem, last = words_of(name)
     if not stem:
