@@ -38,6 +38,10 @@ def stages_of(places):
     ]
 
 
+def of_each(members):
+    return [(member.generation, member.teachers) for member in members]
+
+
 @pytest.mark.parametrize(
     ("processes", "size", "wanted"),
     [
@@ -49,7 +53,7 @@ def stages_of(places):
     ],
 )
 def test_as_many_members_as_processes_are_trained_at_once(processes, size, wanted):
-    places = population(CONFIG, size, 2)
+    places = of_each(population(CONFIG, size, 2))
     at, rounds = 0, []
     while at < len(places):
         rounds.append(at_once(places, at, processes))
@@ -58,7 +62,7 @@ def test_as_many_members_as_processes_are_trained_at_once(processes, size, wante
 
 
 def test_models_that_teach_each_other_are_trained_in_turn():
-    members = chain([CONFIG] * 4)
+    members = of_each(chain([CONFIG] * 4))
     assert [at_once(members, at, 2) for at in range(4)] == [[0], [1], [2], [3]]
 
 

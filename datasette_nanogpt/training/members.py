@@ -71,7 +71,7 @@ def next_position(stages: Sequence[Stage], position: Position, trained: set[int]
 def next_work(stages: Sequence[Stage], position: Position, processes: int, trained: set[int]) -> list[Work]:
     """The stage at `position` and where it begins. If there are as many members of its generation left as
     processes, one for each process: they have the time of all of them, as they share it."""
-    numbers = at_once([s for _, s in stages], position.stage, processes, trained)
+    numbers = at_once([(s.generation, s.teachers) for _, s in stages], position.stage, processes, trained)
     last = stages[numbers[-1]].settings
     shared = {"minutes": last.minutes, "share": last.share} if len(numbers) > 1 else {}
     return [(stages[n].changed(**shared), start_of(stages, n, position)) for n in numbers]

@@ -13,8 +13,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from .distributed import ProcessGroup
@@ -73,19 +71,10 @@ class Courier:
                 length = min(CHUNK, size - begin)
                 writing.write(self.group.broadcast_bytes(reading.read(length), length))
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Delete what was sent here."""
         if self.writes and self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-@contextmanager
-def courier_of(group: ProcessGroup) -> Iterator[Courier]:
-    one = Courier(group)
-    try:
-        yield one
-    finally:
-        one.end()
 
 
 def files_of_stage(path: Path, teachers: Path | None, has_begun: bool) -> list[str]:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from llm_nanogpt.config import GPTConfig
 
@@ -63,30 +62,23 @@ class Member:
     weights: tuple[float, float] = TEACHER_WEIGHTS
 
 
-class Placed(Protocol):
-    """What a Member and the Settings of a model say of its place in a run."""
-
-    @property
-    def generation(self) -> int: ...
-
-    @property
-    def teachers(self) -> tuple[int, ...]: ...
-
-
-def at_once(run: Sequence[Placed], at: int, processes: int, trained: Container[int] = ()) -> list[int]:
+def at_once(
+    run: Sequence[tuple[int, tuple[int, ...]]], at: int, processes: int, trained: Container[int] = ()
+) -> list[int]:
     """The models of a run that several processes train at once, each its own: the one at `at` and others of
     its generation, which do not need each other. Only that one, trained by all processes together, where
-    fewer of these are left than there are processes. `trained` has the places of those that are trained."""
-    places = [(model.generation, model.teachers) for model in run]
-    members = [n for n in range(at, len(run)) if places[n] == places[at] and n not in trained]
+    fewer of these are left than there are processes. `run` has the generation and the teachers of each model,
+    `trained` the places of those that are trained."""
+    members = [n for n in range(at, len(run)) if run[n] == run[at] and n not in trained]
     return members[:processes] if len(members) >= processes else [at]
 
 
 def workloads(members: Sequence[Member], batch_size: int, processes: int, device: str) -> Iterator[Workload]:
     """The steps of `batch_size` windows of each model of a run, as one process has them: whole steps of its
     own model, or its part of the steps that all make together."""
+    run = [(member.generation, member.teachers) for member in members]
     for at, m in enumerate(members):
-        alone = len(at_once(members, at, processes)) > 1
+        alone = len(at_once(run, at, processes)) > 1
         teachers = tuple(members[teacher].config for teacher in m.teachers)
         yield Workload(m.config, batch_size // (1 if alone else processes), device, m.dropout, teachers)
 

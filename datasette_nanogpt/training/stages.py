@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from .init_bigrams import init_from_bigrams
 from .init_induction import init_induction_heads
 from .measure import bf16_may_pay
 from .members import Work, train_member
-from .nodes import Courier, courier_of, files_of_stage
+from .nodes import Courier, files_of_stage
 from .process import training_begins
 from .recipe import Stage
 from .teacher_probs import TeacherProbs, file_bytes, write_teacher_probs
@@ -57,7 +58,7 @@ def end_stages(group: ProcessGroup) -> None:
 
 def follow(group: ProcessGroup) -> None:
     """The part of the processes other than rank 0 in a run: they train what rank 0 tells them to."""
-    with courier_of(group) as courier:
+    with closing(Courier(group)) as courier:
         while message := _receive(group):
             path, work, corpus, has_begun = message
             leave_signals_to_rank_0()
