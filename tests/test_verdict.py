@@ -206,7 +206,8 @@ def test_what_is_no_prose_gets_no_claim_about_its_sentences():
 def test_odd_texts_are_told_beside_a_good_score():
     odd = (Oddity("soon", 12, 20, 0, 70), Oddity("circles", 6, 20, 1, 70))
     samples = SampleFigures(20, 0, 1.0, 0.5, tokens=150, odd=odd)
-    lines = verdict(replace(FIGURES, bits_per_letter=0.2, samples=samples, untold_columns=True))
+    good = replace(FIGURES, val_bpb=0.2, bits_per_letter=0.2)
+    lines = verdict(replace(good, samples=samples, untold_columns=True))
     assert lines["reads like"] == "sentences in the style of the rows, with faults that rows do not have"
     assert lines["odd in them"] == (
         "of 20 texts, beside rows cut at the same length, 12 end within 150 tokens (rows: 0 of 70) and 6 say "
