@@ -99,6 +99,16 @@ def tiny_config(arch: str = "qwen3", **changes) -> GPTConfig:
     return GPTConfig(arch=arch, **(shape | changes))
 
 
+@pytest.fixture
+def narrow_sizes(monkeypatch):
+    """Sizes s and m with half their width: a step takes a quarter of the time. s is like xs then."""
+    from datasette_nanogpt.training.sizes import SIZES
+
+    for size in ("s", "m"):
+        n_layer, width = SIZES[size]
+        monkeypatch.setitem(SIZES, size, (n_layer, width // 2))
+
+
 def random_tensors(config: GPTConfig, seed: int = 0) -> dict[str, np.ndarray]:
     """Random weights of every tensor, biases and gains among them, big enough to tell mistakes."""
     rng = np.random.default_rng(seed)

@@ -353,7 +353,7 @@ def test_a_resume_that_breaks_off_goes_on_to_its_own_limit(options, home):
 
 
 def test_little_text_ends_a_run_and_more_minutes_go_on_with_it(options, home, monkeypatch):
-    monkeypatch.setattr(choose_members, "MAX_MODELS", 4)
+    monkeypatch.setattr(choose_members, "MAX_MODELS", 2)
     monkeypatch.setattr(reading, "MOST_REPEATS", 1)  # or else it takes longer
     by_time = replace(options, max_iters=None, minutes=0.9, batch_size=64, eval_interval=None)
     *_, last = run(by_time)
@@ -362,7 +362,7 @@ def test_little_text_ends_a_run_and_more_minutes_go_on_with_it(options, home, mo
     for minutes in (last.seconds / 120, 0.9):  # fewer than it took; as many as it had
         with pytest.raises(NanogptError, match="give a larger --minutes"):
             run(TrainOptions(options.database, "entry", resume=True, minutes=minutes))
-    monkeypatch.setattr(choose_members, "MAX_MODELS", 5)
+    monkeypatch.setattr(choose_members, "MAX_MODELS", 3)
     for minutes in (0.89, 1.0):  # others than it had
         for event in train_table(TrainOptions(options.database, "entry", resume=True, minutes=minutes)):
             if isinstance(event, Step):

@@ -26,7 +26,7 @@ from llm_nanogpt.gpt_torch import build
 
 
 @pytest.fixture
-def options(tmp_path, monkeypatch):
+def options(tmp_path, monkeypatch, narrow_sizes):
     monkeypatch.setattr(choose_members, "MAX_MODELS", 2)  # more take longer, and so do more epochs
     monkeypatch.setattr(reading, "MOST_REPEATS", 1)
     path = tmp_path / "blog.db"
@@ -161,6 +161,7 @@ def test_models_that_there_is_no_time_for_are_left_out(options, home, monkeypatc
 
 def test_where_there_is_time_left_one_more_model_follows(options, home, monkeypatch):
     options = replace(options, size="s")
+    monkeypatch.setitem(SIZES, "s", (2, 128))  # wider than xs, which would be its teacher
     prepared = next(e for e in train_table(replace(options, max_iters=1)) if isinstance(e, Prepared))
     tokens = prepared.corpus["train_tokens"]
     config = make_config("s", 300, {"block_size": 16})
