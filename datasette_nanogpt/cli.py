@@ -180,7 +180,7 @@ def _train(options: TrainOptions, as_json: bool, dry_run: bool) -> None:
     from .training.dry_run import preview_table
     from .training.train import train_table
 
-    stop = Stop()
+    stop, trains = Stop(), False
     with (
         click_errors(),
         _flags_named(),
@@ -190,20 +190,24 @@ def _train(options: TrainOptions, as_json: bool, dry_run: bool) -> None:
         for event in preview_table(options) if dry_run else train_table(options, stop):
             if isinstance(event, Step | Evaluation):
                 training_begins()
+                trains = True
             try:
                 show.event(event)
-            except BrokenPipeError:  # the reader of a pipe is gone, as in `| head`
-                raise
+            except BrokenPipeError as ex:  # the reader of a pipe is gone, as in `| head`
+                if not trains:
+                    raise
+                stop.ask(2)
+                silence(ex, "training stops, and keeps what it has learned")
             except OSError as ex:
-                silence(ex)
+                silence(ex, "training goes on")
     if dry_run and not as_json:
         click.echo("Nothing was trained. To train, leave out --dry-run.")
 
 
-def silence(ex: OSError) -> None:
+def silence(ex: OSError, what: str) -> None:
     """Print nothing more where that fails: the terminal was closed, or a log's disk is full. What is learned
-    is worth more than what is printed."""
-    message = f"Nothing more is printed ({ex.strerror}): training goes on."
+    is worth more than what is printed. `what` says how it goes on."""
+    message = f"Nothing more is printed ({ex.strerror}): {what}."
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         try:

@@ -14,14 +14,15 @@ def cannot_write(home: Path, ex: Exception | None = None) -> str:
     if getattr(ex, "errno", None) == errno.ENAMETOOLONG:
         return f"Cannot write in {home} (the path is too long): set NANOGPT_HOME to a shorter one"
     place = existing_part(home)
+    what = "it" if place == home else place
     if is_on_read_only_disk(place):
         ways = "mount it for writing, or set NANOGPT_HOME to a folder on another disk"
         return f"Cannot write in {home} (its disk is read-only): {ways}"
     if place.is_symlink() and not place.exists():
         ways = "put that folder back, or set NANOGPT_HOME to another one"
-        return f"Cannot write in {home} ({place} is a link to a folder that is not there): {ways}"
+        return f"Cannot write in {home} ({what} is a link to a folder that is not there): {ways}"
     if not place.is_dir():
-        return f"Cannot write in {home} ({place} is a file): set NANOGPT_HOME to a folder for your models"
+        return f"Cannot write in {home} ({what} is a file): set NANOGPT_HOME to a folder for your models"
     why = getattr(ex, "strerror", None) or ex or "you are not allowed to"
     return f"Cannot write in {home} ({why}): set NANOGPT_HOME to a folder that you own"
 

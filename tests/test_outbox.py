@@ -1,5 +1,6 @@
 """A run whose registry cannot be written: it still saves its model, and its reports are written later."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -206,6 +207,17 @@ def test_a_registry_that_cannot_be_used_is_told_before_anything_begins(options, 
     with pytest.raises(NanogptError, match="is damaged .* move it away"):
         list(train_table(options))
     assert not (home / "nanogpt-blog").exists()
+
+
+def test_an_end_that_can_be_left_nowhere_is_not_promised(home, monkeypatch, caplog):
+    def refuse(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    run = Run(home, "m", "blog.db", "entry", {})
+    noise(home)
+    monkeypatch.setattr(outbox, "leave_for_later", refuse)
+    run.end("failed")
+    assert "how this run ended is not recorded (No space left on device)" in caplog.text
 
 
 def test_a_stop_that_comes_while_the_registry_is_asked_is_not_lost():

@@ -18,6 +18,7 @@ from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.teacher_probs import TeacherProbs, file_bytes, write_teacher_probs
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import read_state, read_teacher, write_state, write_teacher
+from llm_nanogpt.atomic import part_of
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import build
@@ -39,7 +40,7 @@ def test_every_place_has_the_average_of_its_teachers_after_a_quarter_of_the_cont
     teachers, file = models(2), tmp_path / "probs.bin"
     fractions = list(write_teacher_probs(file, teachers, Windows(tokens, T, None), "cpu", bf16=False))
     assert fractions == sorted(fractions) and fractions[-1] == 1
-    assert file.stat().st_size == file_bytes(length, 60) and not list(tmp_path.glob("*.part"))
+    assert file.stat().st_size == file_bytes(length, 60) and [*tmp_path.iterdir()] == [file]
     rows = TeacherProbs(file, 60, length)
     ids, probs = rows.at(np.arange(length - 1)[None], "cpu")
     assert ids.shape == (1, length - 1, 60) and torch.allclose(probs.sum(-1), torch.ones(1), atol=0.01)
@@ -54,6 +55,16 @@ def test_every_place_has_the_average_of_its_teachers_after_a_quarter_of_the_cont
             wanted.append(repeats.improve(mean, window)[0, place - start])
         mine = torch.zeros(60).scatter(0, ids[0, place], probs[0, place])
         assert min((mine - each).abs().max().item() for each in wanted) < 2e-3
+
+
+def test_of_predictions_that_are_not_complete_nothing_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(teacher_probs, "logits_per_batch", lambda device: T * 60)
+    windows = Windows(np.random.default_rng(0).integers(60, size=333).astype(np.uint16), T, None)
+    steps = write_teacher_probs(tmp_path / "probs.bin", models(1), windows, "cpu", bf16=False)
+    next(steps)
+    assert [part_of(tmp_path / "probs.bin")] == [*tmp_path.iterdir()]  # which is tidied up after a kill
+    steps.close()  # as a full disk would end it
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("vocab_size", [2**16, 2**16 + 1])

@@ -3,10 +3,13 @@
 import errno
 import os
 import signal
+import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
 from click.testing import CliRunner
+from conftest import HANG_SECONDS
 from test_pipeline import database  # noqa: F401
 
 from datasette_nanogpt.cli import stop_on_signals, train_command
@@ -81,7 +84,21 @@ def test_what_cannot_be_printed_ends_no_training(database, home, monkeypatch, co
             raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr("datasette_nanogpt.terminal.PlainDisplay.event", refuse)
-    monkeypatch.setattr("datasette_nanogpt.cli.silence", told.append)
+    monkeypatch.setattr("datasette_nanogpt.cli.silence", lambda ex, what: told.append(ex))
     done = CliRunner().invoke(train_command, [str(database), "entry", "--name", "m", *TINY])
     assert done.exit_code == 0, done.output
     assert told and told[0].errno == code and read_checkpoint(home / "m").weights["val_bpb"]
+
+
+def test_a_reader_that_goes_away_stops_training_which_keeps_what_it_has_learned(database, home):  # noqa: F811
+    command = [sys.executable, "-m", "datasette", "nanogpt-train", str(database), "entry", "--name", "m", *TINY]
+    command += ["--max-iters", "1000000", "--eval-interval", "20"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert any("bits per byte on held-out text" in line for line in process.stdout)
+        process.stdout.close()
+        told = process.stderr.read()
+        assert process.wait(HANG_SECONDS) == 0
+    assert told == "Nothing more is printed (Broken pipe): training stops, and keeps what it has learned.\n"
+    (run,) = find_runs(home)
+    trained = read_checkpoint(home / "m").meta["training"]
+    assert run["status"] == trained["status"] == "stopped" and trained["step"] >= 20

@@ -36,6 +36,7 @@ class Outbox:
         self.rows: list[tuple[str, dict[str, Any]]] = []  # (table, values) to add
         self.notes: list[str] = []  # sentences for people that nobody has fetched yet
         self.failing = False
+        self.left = ""  # what becomes of what waits when it is closed, for people
         self._next_attempt = 0.0
         self._open_file()
 
@@ -119,8 +120,11 @@ class Outbox:
         """Leave what waits to the next process that opens the registry. Returns whether nothing did."""
         self._close()
         if self.failing:
-            with suppress(OSError):
+            try:
                 leave_for_later(self.home, {"kind": "run", "row": self.row, "rows": self.rows})
+                self.left = "the next process to open it records how this run ended"
+            except OSError as ex:
+                self.left = f"how this run ended is not recorded ({reason(ex)})"
         return not self.failing
 
 

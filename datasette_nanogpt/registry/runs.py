@@ -143,7 +143,10 @@ def _is_alive(home: Path, run: dict[str, Any]) -> bool:
 
 def _interrupt(home: Path, runs: list[dict[str, Any]]) -> None:
     # SIGKILL ends a process at once, and leaves no record.
-    why = "Its process is gone: another program or a person ended it, or the computer was switched off."
+    why = (
+        "Its process is gone: another program or a person ended it, the computer was switched off, or a full "
+        "disk kept it from recording its end."
+    )
     for run in runs:
         end_run(home, run["id"], "interrupted", why)
 
@@ -290,9 +293,7 @@ class Run:
         self._outbox.update(ended)
         self._outbox.send(BUSY_SECONDS, now=True)
         if not self._outbox.close():
-            log.warning(
-                "nanogpt.db still cannot be written: the next process to open it records how this run ended"
-            )
+            log.warning(f"nanogpt.db still cannot be written: {self._outbox.left}")
 
 
 def _check_name(db: sqlite3.Connection, run: int, name: str) -> None:

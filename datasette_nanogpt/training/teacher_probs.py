@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from llm_nanogpt.atomic import part_of
 from llm_nanogpt.gpt_torch import GPT, TopProbs
 
 from ..data.dataloader import Span, Windows, gather, places_of
@@ -58,11 +59,21 @@ def write_teacher_probs(
 ) -> Iterator[float]:
     """Compute the rows of a text with these models, all on the device; yields the fraction that is done.
 
-    The file appears once it is complete.
+    The file appears once it is complete. What there is of it, which may be large, is deleted after an error.
     """
+    part = part_of(file)
+    try:
+        yield from _write_rows(part, models, windows, device, bf16)
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_rows(
+    part: Path, models: Sequence[GPT], windows: Windows, device: str, bf16: bool
+) -> Iterator[float]:
     vocab_size, tokens = models[0].config.vocab_size, windows.tokens
     repeats, row = Repeats(tokens, windows.block_size), row_type(vocab_size, len(tokens))
-    part = file.with_suffix(".part")
     with open(part, "wb") as fp:
         for spans, first_place, last in _batches(windows, logits_per_batch(device) // vocab_size):
             first = first_place
@@ -76,7 +87,6 @@ def write_teacher_probs(
                 first = max(first, int(place[-1]) + 1)
             yield min(first, last) / last
         fp.write(np.zeros(1, row).tobytes())  # nothing follows the last token
-    os.replace(part, file)
 
 
 def _batches(windows: Windows, most_tokens: int) -> Iterator[tuple[np.ndarray, int, int]]:
