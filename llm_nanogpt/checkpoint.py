@@ -13,6 +13,7 @@ cannot disagree, whatever moment a process dies at.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
 import os
@@ -110,6 +111,19 @@ def read_version(path: Path, read: Callable[[Path], T]) -> T:
             os.close(fd)
 
 
+def _way_to_read(path: Path, ex: NanogptError) -> str:
+    """What to do about a model that cannot be read though nothing is wrong with it; "" for another error."""
+    match getattr(ex.__cause__ or ex.__context__, "errno", None):
+        case errno.EACCES | errno.EPERM:
+            allow = f"`{shlex.join(['chmod', '-R', 'u+rX', str(path)])}`"
+            return f"You are not allowed to read it: type {allow}, or ask its owner"
+        case errno.EMFILE | errno.ENFILE:
+            return "Allow more open files (`ulimit -n 1024`), then try again"
+        case errno.EIO:
+            return "Check its disk, then try again"
+    return ""
+
+
 def verify(path: Path, files: Path) -> Checkpoint:
     """The checkpoint in `path`, whose files are read from `files`, a handle on it. Raises NanogptError."""
     if not files.is_dir():
@@ -129,9 +143,7 @@ def verify(path: Path, files: Path) -> Checkpoint:
             check_words(files / WORDS_FILE)
         weights = _check_tensors(files / "model.safetensors", config)
     except NanogptError as ex:
-        if isinstance(ex.__cause__, PermissionError):
-            allow = f"`{shlex.join(['chmod', '-R', 'u+rX', str(path)])}`"
-            way_out = f"You are not allowed to read it: type {allow}, or ask its owner"
+        if way_out := _way_to_read(path, ex):
             raise BrokenModel(path.name, f"Model {path.name!r}: {ex} ({path})", way_out) from ex
         message = f"Model {path.name!r} is broken: {ex} ({path})"
         newer = isinstance(ex, NewerFormat)  # which says what to do

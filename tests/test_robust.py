@@ -300,6 +300,20 @@ def test_a_model_that_may_not_be_read_is_not_called_broken(make_model, monkeypat
         assert refused in done.stderr and f"`chmod -R u+rX {folder}`" in done.stderr
 
 
+def test_a_model_that_cannot_be_opened_at_the_moment_is_not_called_broken(make_model, monkeypatch):
+    folder, opened = make_model("nanogpt-x"), os.open
+
+    def refuse(file, *args, **kwargs):
+        if str(file).endswith("nanogpt.json"):
+            raise OSError(errno.EMFILE, "Too many open files", str(file))
+        return opened(file, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", refuse)
+    done = CliRunner().invoke(nanogpt, ["info", "nanogpt-x"])
+    told = f"nanogpt.json cannot be read, Too many open files ({folder}). Allow more open files (`ulimit -n"
+    assert done.exit_code == 1 and told in done.stderr and "remove" not in done.stderr
+
+
 def test_a_folder_that_may_not_be_written_is_named(home):
     refused = PermissionError(13, "Permission denied", str(home / "m" / ".model.safetensors.part"))
     assert f"make {home / 'm'} writable" in advice(refused, home / "m")

@@ -18,8 +18,11 @@ from datasette_nanogpt.events import BestWeights, Evaluation, Finished, Note
 from datasette_nanogpt.registry.manage import rename_model
 from datasette_nanogpt.registry.runs import find_runs
 from datasette_nanogpt.training import model_folder, saving
+from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.recipe import Settings, Stage
+from datasette_nanogpt.training.results import Results
 from datasette_nanogpt.training.train import train_table
+from datasette_nanogpt.training.trainer import Training
 from llm_nanogpt import change_steps, renaming
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.commands import nanogpt
@@ -156,7 +159,7 @@ def test_a_lock_that_cannot_be_deleted_hides_no_error(options, home, monkeypatch
     next(e for e in events if isinstance(e, Evaluation))
     with monkeypatch.context() as patched:
         patched.setattr(os, "unlink", fail)
-        with pytest.raises(NanogptError, match=r"Read-only file system.*What was saved last is in"):
+        with pytest.raises(NanogptError, match=r"Read-only file system.*is as it was before this run"):
             list(events)
     assert CliRunner().invoke(nanogpt, ["models"]).exit_code == 0 and not list(home.glob(".*.lock"))
 
@@ -260,3 +263,43 @@ def test_a_training_folder_that_refuses_is_not_called_saved(options, home, monke
     assert len(notes) == 1 and "/training cannot be written (Read-only" in notes[0], notes
     assert "--resume would lose its progress" in notes[0]
     assert isinstance(events[-1], Finished)
+
+
+def test_a_model_of_an_earlier_run_is_not_called_what_was_saved_last(options, home, monkeypatch):  # noqa: F811
+    """Nor is it the one to resume."""
+    run(options)
+    refuse(monkeypatch, "write_weights", errno.ENOSPC, times=100)
+    with pytest.raises(
+        NanogptError, match=r"full\. nanogpt-blog is as it was before this run: make room"
+    ) as told:
+        run(options)
+    assert "train again" in str(told.value) and "--resume" not in str(told.value)
+
+
+def test_a_run_that_memory_ends_says_what_it_has_kept(options, home, monkeypatch):  # noqa: F811
+    run(options)  # which is no model of the next run
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "evaluate", no_memory_after(Training.evaluate, 0))
+        with pytest.raises(NanogptError, match="not enough memory") as told:
+            run(options)
+    assert "--resume" not in str(told.value)
+    with monkeypatch.context() as patch:
+        patch.setattr(Results, "score", no_memory_after(Results.score, 1))
+        with pytest.raises(NanogptError, match="not enough memory") as told:
+            run(options)
+    kept = f"What was saved last is in {home / 'nanogpt-blog'}, of step "
+    assert kept in str(told.value) and str(told.value).endswith(": --resume goes on with it")
+    assert run(TrainOptions(options.database, "entry", resume=True))[-1].step == options.max_iters
+
+
+def no_memory_after(function, times):
+    """The function, which has no memory left once it was called so often."""
+    calls = []
+
+    def called(*args):
+        calls.append(args)
+        if len(calls) > times:
+            raise MemoryError
+        return function(*args)
+
+    return called

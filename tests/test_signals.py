@@ -91,7 +91,17 @@ def test_what_cannot_be_printed_ends_no_training(database, home, monkeypatch, co
 
 
 def test_a_reader_that_goes_away_stops_training_which_keeps_what_it_has_learned(database, home):  # noqa: F811
-    command = [sys.executable, "-m", "datasette", "nanogpt-train", str(database), "entry", "--name", "m", *TINY]
+    command = [
+        sys.executable,
+        "-m",
+        "datasette",
+        "nanogpt-train",
+        str(database),
+        "entry",
+        "--name",
+        "m",
+        *TINY,
+    ]
     command += ["--max-iters", "1000000", "--eval-interval", "20"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert any("bits per byte on held-out text" in line for line in process.stdout)

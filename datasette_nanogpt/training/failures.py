@@ -19,16 +19,24 @@ OUT_OF_MEMORY = "out of memory|can't allocate memory|not enough memory"  # torch
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def explain_in_full(ex: BaseException, folder: Path, run_log: Path, group: ProcessGroup) -> str | None:
+def explain_in_full(
+    ex: BaseException, folder: Path, run_log: Path, group: ProcessGroup, resumed: bool
+) -> str | None:
     """The message for an error that ended the run of the model in `folder`; None where the error's own
     message will do. An unexpected one is told with its name, and where its traceback is."""
+    is_ours = resumed or _is_of_run(folder, run_log)
     if reason := explain(ex, folder.parent, group):
-        disk = isinstance(ex, OSError | sqlite3.OperationalError)
-        return f"{reason}. {advice(ex, folder)}" if disk else reason
+        if isinstance(ex, OSError | sqlite3.OperationalError):
+            return f"{reason}. {advice(ex, folder, is_ours)}"
+        if ran_out_of_memory(ex) and is_ours and _state_file(folder).exists():
+            return f"{reason}. {kept_model(folder)}: --resume goes on with it"
+        return reason
     if isinstance(ex, NanogptError) or not isinstance(ex, Exception):
         return None
     what = " ".join(f"{type(ex).__name__}: {ex}".split())
-    return f"This should not have happened: {what}. {kept_model(folder)}; the traceback is in {run_log}"
+    return (
+        f"This should not have happened: {what}. {kept_model(folder, is_ours)}; the traceback is in {run_log}"
+    )
 
 
 def cause_of(ex: BaseException) -> str | None:
@@ -72,10 +80,25 @@ def is_disk_full(ex: BaseException) -> bool:
     return full or (isinstance(ex, OSError) and ex.errno in DISK_FULL)
 
 
-def kept_model(folder: Path) -> str:
-    """What a run that failed has kept: the model in `folder`, with its score if it has one."""
+def _is_of_run(folder: Path, run_log: Path) -> bool:
+    """Whether the model in `folder` is of the run with that log, and not the one that it was to replace."""
+    with suppress(NanogptError, OSError):
+        log = (read_meta(folder / "nanogpt.json").get("training") or {}).get("log")
+        return bool(log == run_log.relative_to(folder.parent).as_posix())
+    return False
+
+
+def _state_file(folder: Path) -> Path:
+    return folder / "training" / "state.safetensors"
+
+
+def kept_model(folder: Path, is_ours: bool = True) -> str:
+    """What a run that failed has kept: the model in `folder`, with its score if it has one. One that is not
+    `is_ours` was there before the run."""
     if not folder.exists():
         return "No model was kept"
+    if not is_ours:
+        return f"{folder.name} is as it was before this run"
     with suppress(NanogptError, OSError):
         if score := read_meta(folder / "nanogpt.json").get("score"):
             of = f"of step {score['step']:,} ({score['val_bpb']:.3f} bits per byte)"
@@ -83,10 +106,10 @@ def kept_model(folder: Path) -> str:
     return f"What was saved last is in {folder}"
 
 
-def advice(ex: BaseException, folder: Path) -> str:
-    """After an error of the disk: what was kept, and what to do."""
-    kept = kept_model(folder)
-    again = "go on with --resume" if (folder / "training" / "state.safetensors").exists() else "train again"
+def advice(ex: BaseException, folder: Path, is_ours: bool = True) -> str:
+    """After an error of the disk: what was kept, as `kept_model` has it, and what to do."""
+    kept = kept_model(folder, is_ours)
+    again = "go on with --resume" if is_ours and _state_file(folder).exists() else "train again"
     if is_disk_full(ex):
         return f"{kept}: make room there, then {again}; or set NANOGPT_HOME to another place and train again"
     match getattr(ex, "errno", None):

@@ -84,7 +84,8 @@ def _train_table(
             run.end("stopped")
             raise
         except BaseException as ex:
-            reason = explain_in_full(ex, home / name, run_log_file(home, run.id), group)
+            log_file, resumed = run_log_file(home, run.id), bool(options.resume)
+            reason = explain_in_full(ex, home / name, log_file, group, resumed)
             with suppress(sqlite3.OperationalError):
                 refused = isinstance(ex, InvalidOptions) and not queued
                 run.end("failed", reason or str(ex), REFUSED if refused else cause_of(ex))
