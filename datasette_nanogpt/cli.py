@@ -243,7 +243,7 @@ def _ends_with_words_to_type(message: str) -> bool:
 @contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
     """Let Ctrl+C run the learning rate down, and a second one, SIGTERM, or the end of the terminal (SIGHUP),
-    stop at once.
+    stop at once. Time in which Ctrl+Z pauses the process does not count (SIGCONT).
 
     Yields the function to call when training begins. Until then each signal is a KeyboardInterrupt with its
     number; if other code swallows it, as an import or a finalizer may, that function raises it again.
@@ -252,6 +252,8 @@ def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
     kept = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, hang_up)}
     # SIGINT is ignored in a script's background jobs, SIGHUP by nohup.
     heard = [number for number, handler in kept.items() if handler is not signal.SIG_IGN]
+    if go_on := getattr(signal, "SIGCONT", None):
+        kept[go_on] = signal.getsignal(go_on)
     interrupted = 0
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -266,9 +268,14 @@ def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
         stop.request()
         stop.request()
 
+    def after_pause(number: int, frame: FrameType | None) -> None:
+        stop.goes_on()
+
     def training_begins() -> None:
         if interrupted:
             raise KeyboardInterrupt(interrupted)
+        if go_on:
+            signal.signal(go_on, after_pause)
         signal.signal(signal.SIGINT, anneal)
         signal.signal(signal.SIGTERM, at_once)
         if hang_up in heard:

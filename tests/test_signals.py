@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -13,9 +15,11 @@ from conftest import HANG_SECONDS
 from test_pipeline import database  # noqa: F401
 
 from datasette_nanogpt.cli import stop_on_signals, train_command
-from datasette_nanogpt.events import Evaluation
+from datasette_nanogpt.events import Evaluation, Prepared
 from datasette_nanogpt.registry.runs import find_runs
 from datasette_nanogpt.training.lr_schedule import Stop
+from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.train import train_table
 from llm_nanogpt.checkpoint import read_checkpoint
 
 SHAPE = "--n-layer 1 --n-head 2 --n-embd 16 --block-size 16 --batch-size 2 --vocab-size 300"
@@ -112,3 +116,22 @@ def test_a_reader_that_goes_away_stops_training_which_keeps_what_it_has_learned(
     (run,) = find_runs(home)
     trained = read_checkpoint(home / "m").meta["training"]
     assert run["status"] == trained["status"] == "stopped" and trained["step"] >= 20
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCONT"), reason="this system has no Ctrl+Z")
+def test_a_pause_does_not_count_as_training(database, monkeypatch):  # noqa: F811
+    """As with Ctrl+Z, and `fg` an hour later."""
+    hours, stop = [0.0], Stop()
+    moved = SimpleNamespace(monotonic=lambda: time.monotonic() + 3600 * hours[0])
+    monkeypatch.setattr("datasette_nanogpt.training.clock.time", moved)
+    shape = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
+    options = TrainOptions(str(database), "entry", minutes=0.1, device="cpu", compile=False, **shape)
+    before = signal.getsignal(signal.SIGCONT)
+    with stop_on_signals(stop) as training_begins:
+        for event in train_table(options, stop):
+            if isinstance(event, Prepared):
+                training_begins()
+                hours[0] = 1.0
+                signal.raise_signal(signal.SIGCONT)
+    assert signal.getsignal(signal.SIGCONT) == before
+    assert event.status == "finished" and event.step > 1 and event.seconds < 60

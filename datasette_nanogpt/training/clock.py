@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 from ..events import Position
 from .lr_schedule import LRSchedule
@@ -22,7 +23,9 @@ class Clock:
         self.step = start.step  # of the run
         self.start_step, self.start_seconds = start.start_step, start.start_seconds  # of the model
         self.session_step, self.session_seconds = start.step, start.seconds  # of this process's steps
-        self.started = time.monotonic() - start.seconds
+        self.was_paused: Callable[[], bool] = lambda: False  # since it was asked
+        self._looked = time.monotonic()
+        self.started = self._looked - start.seconds
         self.limit_seconds = s.minutes * 60 if s.minutes else math.inf
         self.by_time = s.minutes is not None
         length = self.limit_seconds - self.start_seconds
@@ -32,8 +35,13 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Seconds of training so far, over all resumes."""
-        return time.monotonic() - self.started
+        """Seconds of training so far, over all resumes. A pause does not count, nor do the few milliseconds
+        since somebody looked before it."""
+        now = time.monotonic()
+        if self.was_paused():
+            self.started += now - self._looked
+        self._looked = now
+        return now - self.started
 
     @property
     def model_steps(self) -> int:

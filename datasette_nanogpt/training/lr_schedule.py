@@ -18,7 +18,8 @@ MAX_RETURNS = 3
 
 
 class Stop:
-    """Asks a run to stop: once to let the learning rate run down first, twice to stop at once.
+    """Asks a run to stop: once to let the learning rate run down first, twice to stop at once. Also tells it
+    that it was paused, as by Ctrl+Z.
 
     Signals and other threads may do so at any moment, even in the middle of another request. None is lost,
     because appending to a list is a single step; adding 1 to a number takes three.
@@ -27,6 +28,7 @@ class Stop:
     def __init__(self) -> None:
         self._signals: list[None] = []
         self._asked = [0]
+        self._paused: list[None] = []
 
     @property
     def requests(self) -> int:
@@ -41,6 +43,16 @@ class Stop:
         """Raise the number of requests to `requests`, which the registry has from other processes."""
         if requests > self.requests:
             self._asked.append(requests)
+
+    def goes_on(self) -> None:
+        """Tell the run that it goes on after a pause."""
+        self._paused.append(None)
+
+    def was_paused(self) -> bool:
+        """Whether the run was paused since this was asked."""
+        paused = bool(self._paused)
+        self._paused.clear()
+        return paused
 
 
 @dataclass

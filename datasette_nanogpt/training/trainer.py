@@ -101,6 +101,7 @@ class Training:
 
         Raises NanogptError where the loss gets out of hand even at an eighth of the learning rate.
         """
+        self.clock.was_paused = stop.was_paused
         yield from self.tune()
         yield from self.learn(stop, write_sample)
 
