@@ -26,6 +26,14 @@ SHAPE = "--n-layer 1 --n-head 2 --n-embd 16 --block-size 16 --batch-size 2 --voc
 TINY = [*SHAPE.split(), "--max-iters", "2", "--device", "cpu", "--no-compile"]
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """The tests may run where it is ignored, as in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_an_interrupt_that_was_swallowed_still_keeps_training_from_beginning():
     stop, before = Stop(), signal.getsignal(signal.SIGINT)
     with stop_on_signals(stop) as training_begins:
