@@ -42,6 +42,20 @@ def test_chapters_keep_their_titles(tmp_path, length):
     assert first.startswith(f"{rows[0][3]}\n\n{rows[0][4]}\n{rows[1][3]}\n\n{rows[1][4]}\n")
 
 
+def test_chapters_of_a_book_with_a_name(tmp_path):
+    rows = [
+        (f"The {words(i // 12, 4)}", i % 12 + 1, f"CHAPTER {i % 12 + 1}", words(i, 90)) for i in range(96)
+    ]
+    options = told(tmp_path, "book, chapter_no int, chapter_heading, content", rows)[0]
+    first = sorted(grouped(str(tmp_path / "t.db"), options))[0]
+    assert first.startswith(f"{min(row[0] for row in rows)}\n\nCHAPTER 1\n\n") and "\nCHAPTER 2\n\n" in first
+
+
+def test_phrases_of_a_topic_are_no_text(tmp_path):
+    rows = [(i, ["food", "travel", "work"][i * i % 7 % 3], words(i, 6)) for i in range(120)]
+    assert told(tmp_path, "id integer primary key, topic, phrase", rows) == []
+
+
 def test_chapters_keep_their_titles_below_that_of_their_work(tmp_path):
     rows = [(i // 6, i % 6, words(2000 + i, 3), words(i, 90)) for i in range(120)]
     path = written(tmp_path, "work_id int, number int, chapter_title, content", rows, "chapters")
@@ -94,6 +108,7 @@ def test_speeches_of_one_day_are_in_the_order_of_their_numbers(tmp_path):
 REFERENCES = {
     "Bible": lambda i: f"{['Gen', 'Exod', 'Ruth'][i // 60]}.{i % 60 // 12 + 1}.{i % 12 + 1}",
     "verses with a colon": lambda i: f"{['1 Kings', 'Psalms'][i // 90]} {i % 90 // 15 + 1}:{i % 15 + 1}",
+    "turns before a court": lambda i: f"22-{i // 9:03}_{i % 9}",
     "strings of a game": lambda i: f"STR_{i // 9:02}_{i % 9:03}",
 }
 
@@ -103,7 +118,7 @@ def test_verses_by_what_they_are_cited_as(tmp_path, kind):
     rows = [(REFERENCES[kind](i), words(i, 9)) for i in range(180)]
     options = told(tmp_path, "ref, verse_text", rows)[0]
     documents = grouped(str(tmp_path / "t.db"), options)
-    size = {"Bible": 12, "verses with a colon": 15, "strings of a game": 9}[kind]
+    size = {"Bible": 12, "verses with a colon": 15}.get(kind, 9)
     assert len(documents) == 180 // size
     assert "\n".join(row[1] for row in rows[:size]) in documents
 
@@ -114,6 +129,7 @@ def test_verses_by_what_they_are_cited_as(tmp_path, kind):
         lambda i: f"ABC-{i}",
         lambda i: f"2024-{i // 28 + 1:02}-{i % 28 + 1:02}",
         lambda i: f"SHIRT-{i // 10}",
+        lambda i: f"2024_{i // 28 + 1:02}_{i % 28 + 1:02}",
         lambda i: f"A{random.Random(i).randint(1, 9)}-{random.Random(i).randint(1, 999)}",
         lambda i: f"v1.{i // 9}.{i % 9 * 7 % 9}",
     ],

@@ -57,6 +57,7 @@ def test_other_names_are_titles(tmp_path, table):
         ("monsters", "monster", "description"),  # named as the table is
         ("obituaries", "deceased", "obituary"),
         ("Species", "species", "notes"),
+        ("plants", "common_name", "description"),
     ],
 )
 def test_things_are_titles(tmp_path, table, thing, text):

@@ -44,7 +44,7 @@ maandishi matn mətn мәтін мазмұны текст мазмуны эх а
 _NAMES = "name nombre nom 名称 名稱"
 _NAMED_THINGS = """
 article post page song track recipe book product movie film game event case paper poem story chapter episode
-show video dish course album thread task issue
+show video dish course album thread task issue common species plant animal
 """
 # Of what a row may be, without what is often written there itself.
 _THINGS = """

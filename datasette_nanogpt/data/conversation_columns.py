@@ -116,7 +116,7 @@ def find_conversation(source: Source) -> tuple[list[str], str | None]:
         return [], None
     is_short = are_short(source)
     about = _conversation(source) if is_short else None
-    if about and _have_own_titles(source, about):
+    if about and (_have_own_titles(source, about) or _is_label(source, about)):
         about = None
     thread = [] if about else _thread(source)
     if thread and _have_sides(source) and (not source.has_titles or share_titles(source, thread[-1:])):
@@ -175,6 +175,13 @@ def _have_own_titles(source: Source, about: str) -> bool:
         return False
     titled = sum(row[title] not in (None, "") for row in source.sample)
     return titled > MIN_TITLED * len(source.sample) and not share_titles(source, [about])
+
+
+def _is_label(source: Source, about: str) -> bool:
+    """Whether nothing says in which order the rows of a topic or the like stand, nor who wrote them, and they
+    do not follow each other: phrases about food and travel."""
+    is_scattered = not are_together(values_of(source, about))
+    return is_scattered and find_order(source) is None and not have_speakers(source)
 
 
 def share_titles(source: Source, group: Sequence[str], title: str | None = None) -> bool:

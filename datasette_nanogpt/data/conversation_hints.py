@@ -184,7 +184,8 @@ def _with_headings(source: Source, by: str, titles: Sequence[str]) -> list[str]:
     if not group or not source.body or any(source.kinds[column].instead for column in source.body):
         return []
     if title and title not in group and not may_speak(title) and not share_titles(source, group):
-        options = [*(titles or ["--title", ""]), "--body", title]
+        of_group = by if by in group and _says_what_is_told(source, by) else ""
+        options = [*(titles or ["--title", of_group]), "--body", title]
     elif heading := _heading(source, group):
         options = [*(titles or (["--title", title] if title else [])), "--body", heading]
     else:
@@ -207,9 +208,13 @@ def _heading(source: Source, group: Sequence[str]) -> str | None:
 
 
 def _are_titles(source: Source, by: str) -> bool:
-    """Whether a column says in words what all rows with the same value are of, where these have no titles:
-    a tale, and not a room or a person."""
-    if source.has_titles or not _NO_TITLES.isdisjoint(words_of(by)):
+    """Whether a column says in words what all rows with the same value are of, where these have no titles."""
+    return not source.has_titles and _says_what_is_told(source, by)
+
+
+def _says_what_is_told(source: Source, by: str) -> bool:
+    """Whether a column has the names of what is told: a tale, and not a room or a person."""
+    if not _NO_TITLES.isdisjoint(words_of(by)):
         return False
     (column,) = columns_of({by: [row[by] for row in source.sample]})
     return bool(column.texts) and not column.what and not column.are_short_keys and not may_speak(by)

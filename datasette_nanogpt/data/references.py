@@ -12,9 +12,11 @@ from .sample import BLOCKS
 from .source import Source
 from .sqlite import quote
 
-# Letters, the number of a part, and that of a row in it. With one number it may be a key, without letters a
-# date.
-_REFERENCE = re.compile(r"(?=\d?[^\d]*[^\W\d])(.*\d.*[.:_/, -])(\d{1,4})")
+# Letters, the number of a part, and that of a row in it; or an underscore before the latter. With one number
+# it may be a key, without letters a date.
+_REFERENCE = re.compile(
+    r"(?=\d?[^\d]*[^\W\d])(.*\d.*[.:_/, -])(\d{1,4})|(?!\d{4}_\d\d_)(?P<text>[\d:/-]*\d_)(?P<number>\d{1,4})"
+)
 MIN_NEXT = 0.9  # the fraction of the rows of a text that must have the number after that of the row before
 FIRST = frozenset([0, 1])  # the numbers with which texts begin
 
@@ -34,17 +36,18 @@ def find_reference(source: Source) -> Reference | None:
         if column in source.text_columns or not all(isinstance(value, str) for value in values):
             continue
         places = [match for value in values if (match := _REFERENCE.fullmatch(value.strip()))]
-        if len(places) == len(values) > 1 and _are_of_texts(source, [m[1] for m in places], places):
+        if len(places) == len(values) > 1 and _are_of_texts(source, places):
             return Reference(column, f"rtrim({quote(column)}, '0123456789')", (values[0], values[1]))
     return None
 
 
-def _are_of_texts(source: Source, texts: Sequence[str], places: Sequence[re.Match[str]]) -> bool:
+def _are_of_texts(source: Source, places: Sequence[re.Match[str]]) -> bool:
     """Whether the rows of each text follow each other, most with the next number, and each text begins with a
     first one."""
+    texts = [place[1] or place["text"] for place in places]
     if not is_level(texts):
         return False
-    numbers = [int(place[2]) for place in places]
+    numbers = [int(place[2] or place["number"]) for place in places]
     steps = list(zip(pairwise(texts), pairwise(numbers), strict=True))
     within = [b - a for (text, other), (a, b) in steps if text == other]
     begins = [number for (text, other), (_, number) in steps if text != other]

@@ -13,8 +13,8 @@ from .speaker_names import is_id, speaker_name
 
 # Names of columns that say who wrote a row, best guess first.
 SPEAKERS = (
-    *("speaker", "sender", "author", "from", "role", "user", "username", "nickname", "nick", "screen_name"),
-    *("speaker_name", "sender_name", "author_name", "user_name", "written_by", "posted_by"),
+    *("speaker", "speaker_name", "sender", "author", "from", "role", "user", "username", "nickname", "nick"),
+    *("screen_name", "sender_name", "author_name", "user_name", "written_by", "posted_by"),
     *("created_by", "handle", "who", "displayname", "display_name"),
     *(
         "character",
