@@ -180,7 +180,8 @@ def _have_own_titles(source: Source, about: str) -> bool:
 def _is_label(source: Source, about: str) -> bool:
     """Whether nothing says in which order the rows of a topic or the like stand, nor who wrote them, and they
     do not follow each other: phrases about food and travel."""
-    is_scattered = not are_together(values_of(source, about))
+    values = values_of(source, about)
+    is_scattered = "topic" in words_of(about) and not are_ids(values) and not are_together(values)
     return is_scattered and find_order(source) is None and not have_speakers(source)
 
 
