@@ -144,7 +144,7 @@ def test_a_run_keeps_a_log_that_its_model_names(options, home):
 
 
 def test_what_is_unforeseen_leaves_its_traceback_in_the_log(options, home, monkeypatch):
-    monkeypatch.setattr(preparation, "resolve", lambda *_: 1 / 0)
+    monkeypatch.setattr(preparation, "plan_stages", lambda *_: 1 / 0)
     with pytest.raises(NanogptError, match=r"ZeroDivisionError.* No model was kept; .*run-1\.log") as told:
         run(options)
     assert isinstance(told.value.__cause__, ZeroDivisionError)

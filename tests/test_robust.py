@@ -232,7 +232,7 @@ def test_a_disk_that_fills_in_an_export_is_told(make_model, tmp_path, monkeypatc
 
 
 def test_an_error_that_nobody_foresaw_is_a_line_and_a_log(database, home, monkeypatch):
-    monkeypatch.setattr(preparation, "resolve", lambda *a: {}["a surprise"])
+    monkeypatch.setattr(preparation, "plan_stages", lambda *a: {}["a surprise"])
     done = CliRunner().invoke(train_command, [str(database), "verse", *TINY])
     assert done.exit_code == 1 and done.stderr.count("\n") == 1
     assert done.stderr.startswith(
