@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 from click.testing import CliRunner
 from llm.cli import cli
+from test_demo import library  # noqa: F401
 from test_trainer import TEXTS
 
 from datasette_nanogpt.cli import demo_command, train_command
@@ -81,6 +82,7 @@ def test_what_is_to_be_copied_from_an_error_has_no_full_stop(database, monkeypat
     assert lines == ["To see all: llm nanogpt models", "None is.", "To keep it, add --force"]
 
 
+@pytest.mark.usefixtures("library")
 def test_the_demo_database(tmp_path):
     (tmp_path / "x.db").write_text("something else")
     assert CliRunner().invoke(demo_command, [str(tmp_path / "x.db")]).exit_code == 2
