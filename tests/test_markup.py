@@ -295,6 +295,11 @@ NOTION = (
             "pictures and links in an app",
             f"{PROSE} See the page and [that](https://x.org/).",
         ),
+        (
+            f"{PROSE} See [the page](https://www.notion.so/ann/The-page-{KEY}?pvs=4).",
+            "Notion's marks",
+            f"{PROSE} See the page.",
+        ),
         (NOTION, "Notion's marks", "# A walk\n\n💡 Wait.\n\nThen go to the page.\n\nTags: none"),
     ],
 )
@@ -317,6 +322,8 @@ def test_what_programs_of_notes_and_sites_leave(text, name, expected):
         "```\n{{< figure >}}\n```\nSo does Hugo, also {{</* figure */>}}.",
         "# The play\n\nAnn: Who is there?\nBen: It is late.\n\nThey leave.",
         "An aside: <aside> is a tag. Tags: none",
+        f"Mended in [this commit](https://github.com/ann/notes/commit/{KEY}01234567).\n\n"
+        f"![A map](https://x.org/{KEY}.png)\n\nBy [mail](mailto:a/{KEY}), or [there](//x.org/{KEY}).",
     ],
 )
 def test_what_looks_like_these_stays(text):

@@ -11,8 +11,10 @@ _PROPERTIES = re.compile(
     r"(\ufeff?\s*\# [^\n]+\n)\n(?=(?:[^\n]+\n)*?(?:Created|Created time|Last edited time|Last Edited|Tags"
     r"|Status|Date|Created by):)(?:[^\W_][^:\n]{0,40}:[ \t][^\n]*\n)+(?=\n|\Z)"
 )
-# A link that begins with a colon is one of Joplin's.
-_FILE = r"\((?!:)(?:[^()\s]{0,300}(?:%20|/)|)[^()\s/]{0,300}?(?:%20)?[0-9a-f]{32}[^()\n]{0,300}\)"
+# A file beside the text, or a page on Notion's site; not Joplin's links, which begin with a colon, and not
+# other places on the web, as a commit's number looks like that of a page.
+_HERE = r"(?!:|//|[a-zA-Z]+:(?!//(?:www\.)?notion\.so/))"
+_FILE = rf"\({_HERE}(?:[^()\s]{{0,300}}(?:%20|/)|)[^()\s/]{{0,300}}?(?:%20)?[0-9a-f]{{32}}[^()\n]{{0,300}}\)"
 _LINK = re.compile(rf"(?<!!)\[([^\[\]\n]{{1,300}})\]{_FILE}")
 _PICTURE = re.compile(rf"^!\[[^\[\]\n]{{0,300}}\]{_FILE}[ \t]*\n?", re.MULTILINE)
 
