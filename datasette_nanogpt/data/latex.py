@@ -9,9 +9,10 @@ from .around_code import MARKDOWN_CODE, fenced, rewrite_around
 
 # What only a text in LaTeX has, or one about LaTeX, which has it in code: of a whole text, and in its lines.
 _STRUCTURE = re.compile(
-    r"\\(?:documentclass|(?:part|chapter|(?:sub)*section|paragraph)\*?\{|maketitle\b)"
+    r"^[ \t]*\\(?:documentclass|(?:part|chapter|(?:sub)*section|paragraph)\*?\{|maketitle\b)"
     r"|\\begin\{(?:document|abstract|itemize|enumerate|description|quote|quotation|verse|center|figure|table"
-    r"|tabular|theorem|lemma|proof|definition|corollary|proposition|remark)\*?\}"
+    r"|tabular|theorem|lemma|proof|definition|corollary|proposition|remark)\*?\}",
+    re.MULTILINE,
 )
 _IN_LINE = re.compile(
     r"\\(?:emph|text(?:bf|it|tt|sc|sl)|cite[a-z]*|footnote|href)\*?[\[{]"
