@@ -322,6 +322,7 @@ def test_what_programs_of_notes_and_sites_leave(text, name, expected):
         "```\n{{< figure >}}\n```\nSo does Hugo, also {{</* figure */>}}.",
         "# The play\n\nAnn: Who is there?\nBen: It is late.\n\nThey leave.",
         "An aside: <aside> is a tag. Tags: none",
+        "The talk is at <https://x.org/notes/talk.pdf>, its pictures at <ftp://x.org/a.png>.",
         f"Mended in [this commit](https://github.com/ann/notes/commit/{KEY}01234567).\n\n"
         f"![A map](https://x.org/{KEY}.png)\n\nBy [mail](mailto:a/{KEY}), or [there](//x.org/{KEY}).",
     ],

@@ -94,7 +94,7 @@ _ANY_OMITTED = "|".join(map(re.escape, sorted(OMITTED, key=len, reverse=True)))
 # A file by its name, `<attached: 00000012-PHOTO.jpg>` and `IMG-1.jpg (file attached)` in any language; what
 # an export left out, in a line of its own or between signs; and that a message was changed.
 _PLACEHOLDER = re.compile(
-    rf"[ \t]*{MARK}?<[^\W\d][\w ]{{3,20}}: ?[^<>\n]{{1,100}}\.(?:{_SOUND_OR_PICTURE})>"
+    rf"[ \t]*{MARK}?<[^\W\d][\w ]{{3,20}}: ?[^<>/\n]{{1,100}}\.(?:{_SOUND_OR_PICTURE})>"
     rf"|^{MARK}?[\w .()-]{{1,100}}\.(?:{_SOUND_OR_PICTURE}) \([^()\n\d]{{4,30}}\)[ \t]*$"
     rf"|^{MARK}?(?:[^\n]{{1,150}}{MARK}|\[)?(?:{_ANY_OMITTED})\]?[ \t]*$"
     rf"|[ \t]*\[(?:{_ANY_OMITTED})\]|[ \t]*(?:{'|'.join(re.escape(t) for t in OMITTED if t[0] == '<')})"
