@@ -18,6 +18,23 @@ POSTS = [f"A post {i} with <strong>force</strong>.\n\nSee <a href='/{i}'>there</
 BLOCKS = [json.dumps([{"type": "paragraph", "value": f"<p>Paragraph {i} has words.</p>"}]) for i in range(5)]
 RECORDS = [json.dumps({"name": f"n{i}", "size": i}) for i in range(5)]
 
+COMPONENT = """import React from "react";
+
+export function Card({ title, children }) {
+  const [open, setOpen] = useState(false);
+  if (!children) {
+    return null;
+  }
+  return (
+    <div className="card">
+      <h2>{title}</h2>
+      <p>Some words</p>
+      {open && <div>{children}</div>}
+    </div>
+  );
+}
+"""
+
 
 @pytest.mark.parametrize(
     ("values", "kind"),
@@ -46,6 +63,13 @@ RECORDS = [json.dumps({"name": f"n{i}", "size": i}) for i in range(5)]
         ([*PROSE, *PROSE, *["I saw <i>The Mill</i> & slept."] * 3], TextKind("html")),
         ([*PROSE, *PROSE, *["Use <i>The Mill</i>, <T> or a<b>."] * 3], PLAIN),
         (["- one\n- two"] * 5 + ["I saw <i>The Mill</i>."] * 3, TextKind("markdown")),
+        ([f"<?php\n// part {i}\n?><p>Hello <?= $name ?></p>\n" for i in range(3)], PLAIN),
+        ([COMPONENT, COMPONENT.replace("Card", "Note")], PLAIN),
+        (
+            [f"{{% include a %}}\n{{{{ b }}}}\n<p>A post, {i}</p>\n<p>of three</p>" for i in range(3)],
+            TextKind("html", markup="tags of a site"),
+        ),
+        (["See this:\n<pre>\na = 1;\nb();\n</pre>\n<p>It works.</p>"] * 3, TextKind("html")),
         (RECORDS, TextKind(data="JSON")),
         (["[link](a) first", "{braces} too", "[1] a footnote"], PLAIN),
         (["5f4dcc3b5aa765d61d8327deb882cf99" * 2] * 3, TextKind(data="hex")),

@@ -22,6 +22,7 @@ from .mail_replies import answers_notification, came_by_mail
 from .markdown import has_comments
 from .markers import has_markers
 from .markup import CLIPPINGS, OF_WHOLE_TEXTS, TRAC, find_markup, read_markup
+from .program_code import is_program
 from .shapes import has_underscores
 from .wrapped_lines import wrapped_width
 
@@ -278,8 +279,11 @@ def _is_html(texts: Sequence[str]) -> bool:
     """Whether most of the texts with a `<` in them look like HTML.
 
     The column decides, not the row: in HTML a short row may have only inline tags or entities,
-    and a row without any tag keeps its lines in `html_to_text`, so little is lost if this errs.
+    and a row without any tag keeps its lines in `html_to_text`, so little is lost if this errs. But where
+    most are programs, tags are what these write.
     """
+    if _most(texts, is_program):
+        return False
     votes = [looks_like_html(text) or bool(_FORUM_XML.match(text)) for text in texts if "<" in text]
     return sum(votes) * 2 > len(votes) or _most(texts, has_inline_tags) or _have_some_tags(texts)
 
