@@ -248,6 +248,8 @@ def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
     Yields the function to call when training begins. Until then each signal is a KeyboardInterrupt with its
     number; if other code swallows it, as an import or a finalizer may, that function raises it again.
     """
+    from .training.distributed import rank_and_size
+
     hang_up = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
     kept = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, hang_up)}
     # SIGINT is ignored in a script's background jobs, SIGHUP by nohup.
@@ -285,6 +287,10 @@ def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
         signal.signal(number, interrupt)
     try:
         yield training_begins
+    except Exception:
+        if rank_and_size()[1] > 1:  # torchrun ends all processes once one has ended: this one says why first
+            kept[signal.SIGTERM] = signal.SIG_IGN
+        raise
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
