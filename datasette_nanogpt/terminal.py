@@ -269,12 +269,11 @@ def plan_lines(p: Prepared, shown_remarks: AbstractSet[str] = frozenset(), train
     """What a run is about to do: the text, the model, the time. `shown_remarks` are not shown again."""
     resumed = f", from step {p.resumed_from:,}" if p.resumed_from else ""
     m, limits = p.config, _limits(p)
+    stop = " Press Ctrl+C to stop early and keep it." if trains else ""
     lines = [
         *_text_lines(p, shown_remarks),
         f"Model: {p.name}, {m.parameters / 1e6:.2f}M parameters: {m.shape}, context {m.block_size}; "
-        f"on {p.settings['device']} ({p.device_reason}), {limits}{resumed}."
-        + " Press Ctrl+C to stop early and keep it."
-        * trains,
+        f"on {p.settings['device']} ({p.device_reason}), {limits}{resumed}.{stop}",
     ]
     if p.memory:
         lines.append(f"       This takes about {memory_size(p.memory)} of memory at most.")

@@ -73,10 +73,10 @@ _REFERENCE = re.compile(
     rf"{_BRACKETS}{{0,2}}\{{(?P<keys>[^{{}}]*)\}}"
 )
 _NAMED_IN_TEXT = ("citet", "textcite", "citeauthor", "Citet", "Textcite")
-_THINGS = {
-    **{"fig": "Figure", "tab": "Table", "sec": "Section", "eq": "Equation", "ch": "Chapter"},
-    **{"thm": "Theorem", "lem": "Lemma", "def": "Definition", "app": "Appendix"},
-}
+_NAMES_OF_THINGS = """
+fig=Figure tab=Table sec=Section eq=Equation ch=Chapter thm=Theorem lem=Lemma def=Definition app=Appendix
+"""
+_THINGS = dict(pair.split("=") for pair in _NAMES_OF_THINGS.split())
 _LEADS_NOWHERE = re.compile(r"(?:(?<=[.!?])[ ]|(?<![^\n]))See(?: also)?[ ,]*(?:and[ ,]*)*\.(?![^\s])")
 _EMPTY = re.compile(r"[ \t~]*(?:\([\s,;]*\)|\[[\s,;]*\])")
 _HEADING = re.compile(
@@ -92,42 +92,22 @@ _ENVIRONMENT = re.compile(
 )
 _LINK = re.compile(rf"\\href\{{[^{{}}]*\}}{_INSIDE}")
 _BREAK = re.compile(r"[ \t]*\\\\(?:\*|\[[^\[\]\n]{0,20}\])?[ \t]*\n?|[ \t]*\\newline(?![a-zA-Z])[ \t]*\n?")
-_SIGNS = {
-    **{"LaTeX": "LaTeX", "TeX": "TeX", "ldots": "\u2026", "dots": "\u2026", "textellipsis": "\u2026"},
-    **{"S": "\u00a7", "copyright": "\u00a9", "pounds": "\u00a3", "euro": "\u20ac", "textasciitilde": "~"},
-    **{
-        "ss": "\u00df",
-        "o": "\u00f8",
-        "O": "\u00d8",
-        "l": "\u0142",
-        "L": "\u0141",
-        "ae": "\u00e6",
-        "AE": "\u00c6",
-    },
-    **{"oe": "\u0153", "OE": "\u0152", "aa": "\u00e5", "AA": "\u00c5", "i": "i", "j": "j", "space": " "},
-    **{"quad": " ", "qquad": " ", "textendash": "\u2013", "textemdash": "\u2014", "textdegree": "\u00b0"},
-}
+_NAMED_SIGNS = """
+LaTeX=LaTeX TeX=TeX ldots=\u2026 dots=\u2026 textellipsis=\u2026 S=\u00a7 copyright=\u00a9
+pounds=\u00a3 euro=\u20ac textasciitilde=~ textendash=\u2013 textemdash=\u2014 textdegree=\u00b0 ss=\u00df
+o=\u00f8 O=\u00d8 l=\u0142 L=\u0141 ae=\u00e6 AE=\u00c6 oe=\u0153 OE=\u0152 aa=\u00e5 AA=\u00c5 i=i j=j
+"""
+_SIGNS = dict(pair.split("=") for pair in _NAMED_SIGNS.split())
+_SIGNS |= dict.fromkeys(["space", "quad", "qquad"], " ")
 _SIGN = re.compile(rf"\\({'|'.join(sorted(_SIGNS, key=len, reverse=True))})(?:\{{\}}|(?![a-zA-Z])[ \t]?)")
-_MARKS = {
-    **{
-        "'": "\u0301",
-        "`": "\u0300",
-        "^": "\u0302",
-        '"': "\u0308",
-        "~": "\u0303",
-        "=": "\u0304",
-        ".": "\u0307",
-    },
-    **{
-        "c": "\u0327",
-        "H": "\u030b",
-        "v": "\u030c",
-        "u": "\u0306",
-        "k": "\u0328",
-        "r": "\u030a",
-        "d": "\u0323",
-    },
-}
+# The combining character of each accent.
+_MARKS = dict(
+    zip(
+        "'`^\"~=.cHvukrd",
+        "\u0301\u0300\u0302\u0308\u0303\u0304\u0307\u0327\u030b\u030c\u0306\u0328\u030a\u0323",
+        strict=True,
+    )
+)
 _ACCENT = re.compile(
     r"\\(?:([\'`^\"~=.])[ ]?(?:\{\\?([a-zA-Z])\}|\\?([a-zA-Z]))"
     r"|([cHvukrd])(?:\{\\?([a-zA-Z])\}|[ ]([a-zA-Z])))"
