@@ -267,8 +267,7 @@ def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
         stop.request()
 
     def at_once(number: int, frame: FrameType | None) -> None:
-        stop.request()
-        stop.request()
+        stop.ask(2)
 
     def after_pause(number: int, frame: FrameType | None) -> None:
         stop.goes_on()

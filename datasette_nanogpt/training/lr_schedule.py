@@ -40,7 +40,8 @@ class Stop:
         self._signals.append(None)
 
     def ask(self, requests: int) -> None:
-        """Raise the number of requests to `requests`, which the registry has from other processes."""
+        """Raise the number of requests to `requests`: those that the registry has from other processes, or 2
+        to stop at once."""
         if requests > self.requests:
             self._asked.append(requests)
 
